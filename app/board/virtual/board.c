@@ -1,0 +1,130 @@
+/*
+ * board.c - the virtual board: an emulated lx106 on the ESP8266's memory map.
+ */
+#include "board.h"
+
+#include "cpu.h"
+#include "options.h"
+#include "simcall.h"
+#include "uart.h"
+#include "lx106.h"
+
+#define TICKS_PER_MICROSECOND 40u /* CCOUNT of the emulated CPU: 40 MHz */
+#define IDLE_LIMIT_MS 1000u       /* well inside CCOUNT's 107 s */
+#define CHIP_ID 0x123456u         /* the end of the emulator's MAC address */
+
+static uint64_t ticks_total;
+static uint32_t ticks_last;
+static int64_t epoch_at_start;
+static int random_file = -1;
+static int script_file = -1;
+
+void board_init(void)
+{
+    uart_init();
+    options_load();
+    ticks_last = cpu_ticks();
+    epoch_at_start = options_number("epoch", 0);
+    random_file = simcall(SIMCALL_OPEN, (int)"/dev/urandom", SIMCALL_O_RDONLY, 0);
+}
+
+void board_exit(int code)
+{
+    uart_drain();
+    for (;;) {
+        simcall(SIMCALL_EXIT, code & 0xff, 0, 0);
+    }
+}
+
+void board_restart(void)
+{
+    uart_drain();
+    ((void (*)(void))LX106_RESET_VECTOR)();
+    for (;;) {
+    }
+}
+
+uint64_t board_micros(void)
+{
+    uint32_t now = cpu_ticks();
+
+    ticks_total += now - ticks_last; /* called at least once a wrap: board_idle() is bounded */
+    ticks_last = now;
+    return ticks_total / TICKS_PER_MICROSECOND;
+}
+
+uint32_t board_millis(void)
+{
+    return (uint32_t)(board_micros() / 1000u);
+}
+
+int64_t board_epoch(void)
+{
+    return epoch_at_start == 0 ? 0 : epoch_at_start + (int64_t)(board_micros() / 1000000u);
+}
+
+void board_idle(uint32_t milliseconds)
+{
+    if (milliseconds > IDLE_LIMIT_MS) {
+        milliseconds = IDLE_LIMIT_MS;
+    }
+    if (milliseconds > 0) {
+        cpu_wait(milliseconds * 1000u * TICKS_PER_MICROSECOND);
+    }
+}
+
+int board_random(void *buffer, size_t length)
+{
+    char *to = buffer;
+
+    while (length > 0) {
+        int got = simcall(SIMCALL_READ, random_file, (int)to, (int)length);
+        if (got <= 0) {
+            return BOARD_ERR_IO;
+        }
+        to += got;
+        length -= (size_t)got;
+    }
+    return 0;
+}
+
+uint32_t board_chip_id(void)
+{
+    return CHIP_ID;
+}
+
+void board_console_write(const char *text, size_t length)
+{
+    uart_write(text, length);
+}
+
+int board_console_read(void)
+{
+    return uart_read();
+}
+
+bool board_script_open(void)
+{
+    const char *path = options_text("script");
+
+    if (path != NULL) {
+        script_file = simcall(SIMCALL_OPEN, (int)path, SIMCALL_O_RDONLY, 0);
+    }
+    return script_file >= 0;
+}
+
+int board_script_read(void *buffer, size_t length)
+{
+    int got = simcall(SIMCALL_READ, script_file, (int)buffer, (int)length);
+
+    if (got <= 0) {
+        simcall(SIMCALL_CLOSE, script_file, 0, 0);
+        script_file = -1;
+    }
+    return got < 0 ? BOARD_ERR_IO : got;
+}
+
+const char *board_script_name(void)
+{
+    return options_text("script");
+}

@@ -1,0 +1,165 @@
+/*
+ * main.c - start the board, the network and Lua; run the script or the prompt; then the loop.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <lauxlib.h>
+#include <lualib.h>
+#include <lwip/timeouts.h>
+
+#include "board.h"
+#include "callback.h"
+#include "cpu.h"
+#include "lazy.h"
+#include "modules.h"
+#include "repl.h"
+
+#define NETWORK_WAIT_MS 5000u
+
+static void *allocate(void *context, void *block, size_t old_size, size_t new_size)
+{
+    (void)context;
+    (void)old_size;
+    if (new_size == 0) {
+        free(block);
+        return NULL;
+    }
+    return realloc(block, new_size);
+}
+
+static int on_lua_panic(lua_State *L)
+{
+    (void)L;
+    panic("Lua: error outside a protected call");
+}
+
+static void print(const char *text)
+{
+    board_console_write(text, strlen(text));
+}
+
+static void poll_network(void)
+{
+    board_network_poll();
+    sys_check_timeouts();
+}
+
+/* A script may connect in its first line, so wait for an address before it starts. */
+static void wait_for_network(void)
+{
+    uint32_t start = board_millis();
+
+    while (!board_network_ready()) {
+        if (board_millis() - start > NETWORK_WAIT_MS) {
+            print("net: no answer from DHCP, going on without an address\n");
+            return;
+        }
+        poll_network();
+        board_idle(sys_timeouts_sleeptime());
+    }
+}
+
+/* Only what the prompt itself needs is opened now: every library costs heap. */
+static int open_libraries(lua_State *L)
+{
+    static const struct {
+        const char *name;
+        lua_CFunction open;
+    } later[] = {
+        {"table", luaopen_table}, {"math", luaopen_math}, {"debug", luaopen_debug},
+        {"os", luaopen_os_small}, {"node", luaopen_node}, {"tmr", luaopen_tmr},
+        {"net", luaopen_net},     {"tls", luaopen_tls},
+    };
+
+    lua_pushcfunction(L, luaopen_base);
+    lua_call(L, 0, 0);
+    lua_pushcfunction(L, luaopen_string);
+    lua_call(L, 0, 0);
+    for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
+        lazy_register(L, later[i].name, later[i].open);
+    }
+    return 0;
+}
+
+static lua_State *start_lua(void)
+{
+    lua_State *L = lua_newstate(allocate, NULL);
+
+    if (L == NULL) {
+        panic("not enough memory for Lua");
+    }
+    lua_atpanic(L, on_lua_panic);
+    if (lua_cpcall(L, open_libraries, NULL) != 0) {
+        panic("not enough memory for the Lua libraries");
+    }
+    return L;
+}
+
+static const char *read_script(lua_State *L, void *buffer, size_t *length)
+{
+    int got = board_script_read(buffer, LUAL_BUFFERSIZE);
+
+    (void)L;
+    *length = got > 0 ? (size_t)got : 0;
+    return got > 0 ? buffer : NULL;
+}
+
+/* Run as a callback, so that a script that does not even compile ends like one that fails. */
+static int run_script(lua_State *L)
+{
+    static char buffer[LUAL_BUFFERSIZE];
+
+    lua_pushfstring(L, "@%s", board_script_name());
+    if (lua_load(L, read_script, buffer, lua_tostring(L, -1)) != 0) {
+        return lua_error(L);
+    }
+    lua_call(L, 0, 0);
+    return 0;
+}
+
+static bool is_anything_pending(void)
+{
+    return tmr_pending() || net_pending() || socket_pending();
+}
+
+static void run_loop(lua_State *L, bool is_script)
+{
+    for (;;) {
+        poll_network();
+        bool busy = tmr_poll(L);
+        busy |= net_poll(L);
+        busy |= socket_poll(L);
+        if (stack_unused() == 0) {
+            panic("stack overflow");
+        }
+        if (is_script && !is_anything_pending()) {
+            board_exit(0);
+        }
+        if (!is_script) {
+            busy |= repl_poll(L);
+        }
+        if (!busy) {
+            uint32_t timer = tmr_next(), lwip = sys_timeouts_sleeptime();
+            board_idle(timer < lwip ? timer : lwip);
+        }
+    }
+}
+
+int main(void)
+{
+    board_init();
+    board_network_start();
+    wait_for_network();
+    lua_State *L = start_lua();
+    bool is_script = board_script_open();
+
+    if (is_script) {
+        callback_end_on_error();
+        lua_pushcfunction(L, run_script);
+        callback_run(L, 0);
+    } else {
+        repl_start();
+    }
+    run_loop(L, is_script);
+}

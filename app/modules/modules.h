@@ -1,0 +1,31 @@
+/*
+ * modules.h - the Lua modules of this firmware, and their share of the main loop.
+ */
+#ifndef MODULES_H
+#define MODULES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <lua.h>
+
+int luaopen_net(lua_State *L);
+int luaopen_node(lua_State *L);
+int luaopen_os_small(lua_State *L);
+int luaopen_tls(lua_State *L);
+int luaopen_tmr(lua_State *L);
+
+/* Fire what is due. Returns whether anything was. */
+bool tmr_poll(lua_State *L);
+bool net_poll(lua_State *L);
+bool socket_poll(lua_State *L);
+
+/* Milliseconds until the next timer fires, UINT32_MAX when none runs. */
+uint32_t tmr_next(void);
+
+/* Whether anything is left that could call Lua: a running timer, an open socket, a DNS query. */
+bool tmr_pending(void);
+bool net_pending(void);
+bool socket_pending(void);
+
+#endif

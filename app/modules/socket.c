@@ -1,0 +1,428 @@
+#include "socket.h"
+
+#include <string.h>
+
+#include <lauxlib.h>
+
+#include "callback.h"
+#include "modules.h"
+
+#define RECEIVE_LIMIT 1460 /* bytes of one "receive" event: a network frame's worth */
+
+enum socket_event {
+    EVENT_DNS,
+    EVENT_CONNECTION,
+    EVENT_RECONNECTION,
+    EVENT_DISCONNECTION,
+    EVENT_RECEIVE,
+    EVENT_SENT,
+};
+static const char *const event_names[] = {"dns",     "connection", "reconnection", "disconnection",
+                                          "receive", "sent",       NULL};
+
+/* Keys of the environment table: the callbacks by event, then the queue of strings. */
+#define KEY_CALLBACK(event) ((event) + 1)
+#define KEY_QUEUE(index) ((index) + 16)
+
+struct socket {
+    const struct transport *transport;
+    struct socket *next; /* in the list of connected and connecting sockets */
+    int self;            /* registry reference while in the list, else LUA_NOREF */
+    int queue_head, queue_tail;
+    size_t sent; /* bytes of the string at the head that the transport took */
+    bool open;
+    char conn[] __attribute__((aligned(8)));
+};
+
+static struct socket *active;
+
+static struct socket *check_socket(lua_State *L)
+{
+    struct socket *socket = lua_touserdata(L, 1);
+
+    if (socket != NULL && lua_getmetatable(L, 1)) {
+        /* Both types share these methods: the metatable says which it must be. */
+        luaL_getmetatable(L, socket->transport->type_name);
+        bool same = lua_rawequal(L, -1, -2);
+        lua_pop(L, 2);
+        if (same) {
+            return socket;
+        }
+    }
+    luaL_typerror(L, 1, "socket");
+    return NULL;
+}
+
+static bool is_active(const struct socket *socket)
+{
+    return socket->self != LUA_NOREF;
+}
+
+static void activate(lua_State *L, struct socket *socket)
+{
+    struct socket **end = &active;
+
+    while (*end != NULL) {
+        end = &(*end)->next;
+    }
+    lua_pushvalue(L, 1);
+    socket->self = luaL_ref(L, LUA_REGISTRYINDEX);
+    socket->next = NULL;
+    *end = socket;
+}
+
+/* Take the socket out of the list. The caller keeps it alive on the stack if it still needs it. */
+static void deactivate(lua_State *L, struct socket *socket)
+{
+    if (!is_active(socket)) {
+        return;
+    }
+    for (struct socket **link = &active; *link != NULL; link = &(*link)->next) {
+        if (*link == socket) {
+            *link = socket->next;
+            break;
+        }
+    }
+    luaL_unref(L, LUA_REGISTRYINDEX, socket->self);
+    socket->self = LUA_NOREF;
+    socket->open = false;
+}
+
+/* Forget what was not sent. The socket is at `index`. */
+static void clear_queue(lua_State *L, struct socket *socket, int index)
+{
+    lua_getfenv(L, index);
+    for (; socket->queue_head < socket->queue_tail; socket->queue_head++) {
+        lua_pushnil(L);
+        lua_rawseti(L, -2, KEY_QUEUE(socket->queue_head));
+    }
+    lua_pop(L, 1);
+    socket->queue_head = socket->queue_tail = 0;
+    socket->sent = 0;
+}
+
+/* Give the transport what it takes of the queue. The socket is on top of the stack. */
+static void flush_queue(lua_State *L, struct socket *socket)
+{
+    lua_getfenv(L, -1);
+    while (socket->queue_head < socket->queue_tail) {
+        size_t length;
+        lua_rawgeti(L, -1, KEY_QUEUE(socket->queue_head));
+        const char *data = lua_tolstring(L, -1, &length);
+        while (socket->sent < length) {
+            int put = socket->transport->write(socket->conn, data + socket->sent,
+                                               length - socket->sent);
+            if (put <= 0) { /* full, or failed: the poll will tell */
+                lua_pop(L, 2);
+                return;
+            }
+            socket->sent += (size_t)put;
+        }
+        lua_pop(L, 1);
+        lua_pushnil(L);
+        lua_rawseti(L, -2, KEY_QUEUE(socket->queue_head));
+        socket->queue_head++;
+        socket->sent = 0;
+    }
+    socket->queue_head = socket->queue_tail = 0;
+    lua_pop(L, 1);
+}
+
+/* Whether the socket just below the top of the stack listens to an event. */
+static bool has_callback(lua_State *L, enum socket_event event)
+{
+    lua_getfenv(L, -2);
+    lua_rawgeti(L, -1, KEY_CALLBACK(event));
+    bool has = !lua_isnil(L, -1);
+    lua_pop(L, 2);
+    return has;
+}
+
+/*
+ * Call the callback of an event with the socket and, on top of the stack, `arguments` more
+ * values, which are taken off. The socket is just below them and stays.
+ */
+static void fire(lua_State *L, enum socket_event event, int arguments)
+{
+    int socket = lua_gettop(L) - arguments;
+
+    lua_getfenv(L, socket);
+    lua_rawgeti(L, -1, KEY_CALLBACK(event));
+    lua_remove(L, -2);
+    if (lua_isnil(L, -1)) {
+        lua_settop(L, socket);
+        return;
+    }
+    lua_insert(L, socket + 1);
+    lua_pushvalue(L, socket);
+    lua_insert(L, socket + 2);
+    callback_run(L, arguments + 1);
+}
+
+static void fire_dns(lua_State *L, const struct socket *socket, bool resolved)
+{
+    const struct stream *stream = socket->transport->stream(socket->conn);
+
+    if (resolved) {
+        lua_pushstring(L, ipaddr_ntoa(&stream->address));
+    } else {
+        lua_pushnil(L);
+    }
+    fire(L, EVENT_DNS, 1);
+}
+
+static void fire_received(lua_State *L, struct socket *socket)
+{
+    luaL_Buffer buffer;
+    size_t total = 0, got;
+
+    luaL_buffinit(L, &buffer);
+    do {
+        char *to = luaL_prepbuffer(&buffer);
+        size_t room = RECEIVE_LIMIT - total;
+        got = socket->transport->read(socket->conn, to,
+                                      room < LUAL_BUFFERSIZE ? room : LUAL_BUFFERSIZE);
+        luaL_addsize(&buffer, got);
+        total += got;
+    } while (got > 0 && total < RECEIVE_LIMIT);
+    luaL_pushresult(&buffer);
+    if (total == 0) {
+        lua_pop(L, 1); /* bytes came, but no whole record */
+    } else {
+        fire(L, EVENT_RECEIVE, 1);
+    }
+}
+
+/* The connection is over: one event, after which the socket can connect again. */
+static void finish(lua_State *L, struct socket *socket, bool failed)
+{
+    int error = socket->transport->error(socket->conn);
+
+    deactivate(L, socket);
+    clear_queue(L, socket, lua_gettop(L));
+    if (failed && error == STREAM_ERR_DNS) {
+        fire_dns(L, socket, false);
+        if (is_active(socket)) {
+            return; /* the callback has connected again */
+        }
+    }
+    if (error == 0) {
+        lua_pushnil(L);
+    } else {
+        socket->transport->push_reason(L, socket->conn);
+    }
+    socket->transport->close(socket->conn);
+    /* As in NodeMCU: "reconnection" when the script listens to it, else "disconnection". */
+    bool reconnection = failed && has_callback(L, EVENT_RECONNECTION);
+    fire(L, reconnection ? EVENT_RECONNECTION : EVENT_DISCONNECTION, 1);
+}
+
+/* Tell Lua one thing about the socket on top of the stack. Returns whether there was one. */
+static bool poll_one(lua_State *L, struct socket *socket)
+{
+    enum stream_event event = socket->transport->poll(socket->conn);
+
+    switch (event) {
+    case STREAM_RESOLVED:
+        fire_dns(L, socket, true);
+        return true;
+    case STREAM_OPEN:
+        socket->open = true;
+        fire(L, EVENT_CONNECTION, 0);
+        return true;
+    case STREAM_READABLE:
+        fire_received(L, socket);
+        return true;
+    case STREAM_SENT:
+        flush_queue(L, socket);
+        if (socket->queue_head == socket->queue_tail) {
+            fire(L, EVENT_SENT, 0);
+        }
+        return true;
+    case STREAM_ENDED:
+    case STREAM_FAILED:
+        finish(L, socket, event == STREAM_FAILED);
+        return true;
+    default:
+        if (socket->open) {
+            flush_queue(L, socket);
+        }
+        return false;
+    }
+}
+
+/*
+ * One event of one socket a turn: its callback may close or collect any other. The socket goes
+ * to the end of the list, so that a busy one does not starve the rest.
+ */
+bool socket_poll(lua_State *L)
+{
+    for (struct socket *socket = active; socket != NULL; socket = socket->next) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, socket->self);
+        bool told = poll_one(L, socket);
+        if (told && is_active(socket) && socket->next != NULL) {
+            struct socket **link = &active;
+            while (*link != socket) {
+                link = &(*link)->next;
+            }
+            *link = socket->next;
+            while (*link != NULL) {
+                link = &(*link)->next;
+            }
+            *link = socket;
+            socket->next = NULL;
+        }
+        lua_pop(L, 1);
+        if (told) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool socket_pending(void)
+{
+    return active != NULL;
+}
+
+/* socket:connect(port, host) */
+static int socket_connect(lua_State *L)
+{
+    struct socket *socket = check_socket(L);
+    lua_Number port = luaL_checknumber(L, 2);
+    size_t length;
+    const char *host = luaL_checklstring(L, 3, &length);
+
+    luaL_argcheck(L, port >= 1 && port <= 65535 && port == (uint16_t)port, 2,
+                  "port must be a whole number from 1 to 65535");
+    luaL_argcheck(L, length > 0 && length <= 253, 3, "host name must have 1 to 253 characters");
+    luaL_argcheck(L, strlen(host) == length, 3, "host name holds a zero byte");
+    if (is_active(socket)) {
+        return luaL_error(L, "socket is already connected or connecting: close it first");
+    }
+    activate(L, socket);
+    socket->transport->open(socket->conn, host, (uint16_t)port);
+    return 0;
+}
+
+/* socket:on(event, function or nil) */
+static int socket_on(lua_State *L)
+{
+    check_socket(L);
+    int event = luaL_checkoption(L, 2, NULL, event_names);
+
+    if (!lua_isnoneornil(L, 3)) {
+        luaL_checktype(L, 3, LUA_TFUNCTION);
+    }
+    lua_settop(L, 3);
+    lua_getfenv(L, 1);
+    lua_insert(L, 3);
+    lua_rawseti(L, 3, KEY_CALLBACK(event));
+    return 0;
+}
+
+/* socket:send(string) */
+static int socket_send(lua_State *L)
+{
+    struct socket *socket = check_socket(L);
+
+    luaL_checkstring(L, 2);
+    if (!socket->open) {
+        return luaL_error(L, "socket is not connected");
+    }
+    lua_settop(L, 2);
+    lua_getfenv(L, 1);
+    lua_insert(L, 2);
+    lua_rawseti(L, 2, KEY_QUEUE(socket->queue_tail));
+    socket->queue_tail++;
+    lua_settop(L, 1);
+    flush_queue(L, socket);
+    return 0;
+}
+
+/* socket:getpeer() -> ip, port, or nothing when not connected */
+static int socket_getpeer(lua_State *L)
+{
+    struct socket *socket = check_socket(L);
+    const struct stream *stream = socket->transport->stream(socket->conn);
+
+    if (!socket->open) {
+        return 0;
+    }
+    lua_pushstring(L, ipaddr_ntoa(&stream->address));
+    lua_pushinteger(L, stream->port);
+    return 2;
+}
+
+/* socket:close(): nothing is delivered afterwards */
+static int socket_close(lua_State *L)
+{
+    struct socket *socket = check_socket(L);
+
+    if (socket->open) {
+        lua_settop(L, 1);
+        flush_queue(L, socket);
+    }
+    socket->transport->close(socket->conn);
+    clear_queue(L, socket, 1);
+    deactivate(L, socket);
+    return 0;
+}
+
+static int socket_hold(lua_State *L)
+{
+    struct socket *socket = check_socket(L);
+
+    socket->transport->hold(socket->conn, true);
+    return 0;
+}
+
+static int socket_unhold(lua_State *L)
+{
+    struct socket *socket = check_socket(L);
+
+    socket->transport->hold(socket->conn, false);
+    return 0;
+}
+
+/* Only an unreachable socket comes here, so it is in no list. */
+static int socket_gc(lua_State *L)
+{
+    struct socket *socket = check_socket(L);
+
+    socket->transport->close(socket->conn);
+    return 0;
+}
+
+static const luaL_Reg methods[] = {
+    {"connect", socket_connect}, {"on", socket_on},           {"send", socket_send},
+    {"close", socket_close},     {"getpeer", socket_getpeer}, {"hold", socket_hold},
+    {"unhold", socket_unhold},   {"__gc", socket_gc},         {NULL, NULL},
+};
+
+void socket_register(lua_State *L, const struct transport *transport)
+{
+    luaL_newmetatable(L, transport->type_name);
+    luaL_register(L, NULL, methods);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
+}
+
+int socket_create(lua_State *L, const struct transport *transport)
+{
+    struct socket *socket = lua_newuserdata(L, sizeof *socket + transport->size);
+
+    socket->transport = transport;
+    socket->next = NULL;
+    socket->self = LUA_NOREF;
+    socket->queue_head = socket->queue_tail = 0;
+    socket->sent = 0;
+    socket->open = false;
+    transport->init(socket->conn);
+    lua_newtable(L);
+    lua_setfenv(L, -2);
+    luaL_getmetatable(L, transport->type_name);
+    lua_setmetatable(L, -2);
+    return 1;
+}

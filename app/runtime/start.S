@@ -1,0 +1,111 @@
+/*
+ * start.S - from the boot ROM's jump to main(), the exception vectors, and sleeping.
+ *
+ * The vectors lie at the start of IRAM, where the vendor SDK has them (offsets: Xtensa lx106
+ * configuration). A level-1 interrupt only ends cpu_wait(): it masks all interrupts and returns.
+ * Every other exception goes to panic_exception().
+ */
+#include "lx106.h"
+
+    .section .vectors, "ax", @progbits
+    .global vectors
+vectors:
+    .org    0x10                /* debug */
+    j       exception
+    .org    0x20                /* NMI */
+    j       exception
+    .org    0x30                /* kernel exception */
+    j       kernel_or_user
+    .org    0x50                /* user exception */
+    j       kernel_or_user
+    .org    0x70                /* double exception */
+    j       exception
+    .org    0x80
+
+    .literal_position
+    .align  4
+kernel_or_user:
+    wsr     a0, excsave1
+    rsr     a0, exccause
+    bnei    a0, LX106_CAUSE_LEVEL1_INTERRUPT, exception
+    movi    a0, 0
+    wsr     a0, intenable
+    rsr     a0, excsave1
+    rfe
+
+    .align  4
+exception:
+    rsr     a2, exccause
+    rsr     a3, epc1
+    rsr     a4, excvaddr
+    mov     a5, a1
+    movi    a1, __stack_top     /* the old stack may be what broke */
+    movi    a0, panic_exception
+    jx      a0
+
+/* The entry point in the image's header. */
+    .align  4
+    .global firmware_start
+    .type   firmware_start, @function
+firmware_start:
+    movi    a0, 0
+    wsr     a0, intenable
+    movi    a0, vectors
+    wsr     a0, vecbase
+    movi    a0, 0x20            /* PS: user mode, all interrupt levels open */
+    wsr     a0, ps
+    rsync
+    movi    a1, __stack_top
+
+    movi    a2, __bss_start
+    movi    a3, __bss_end
+    movi    a0, 0
+1:  bgeu    a2, a3, 2f
+    s32i    a0, a2, 0
+    addi    a2, a2, 4
+    j       1b
+2:  movi    a2, __sdk_bss_start
+    movi    a3, __sdk_bss_end
+3:  bgeu    a2, a3, 4f
+    s32i    a0, a2, 0
+    addi    a2, a2, 4
+    j       3b
+4:  movi    a2, __stack_base    /* the pattern that stack_unused() looks for */
+    movi    a3, __stack_top
+    movi    a0, 0x5a5a5a5a
+5:  bgeu    a2, a3, 6f
+    s32i    a0, a2, 0
+    addi    a2, a2, 4
+    j       5b
+6:  movi    a0, main
+    callx0  a0
+    break   1, 15               /* main() does not return */
+    .size   firmware_start, . - firmware_start
+
+/* void cpu_wait(uint32_t ticks): sleep until a device interrupts or `ticks` of CCOUNT passed. */
+    .align  4
+    .global cpu_wait
+    .type   cpu_wait, @function
+cpu_wait:
+    rsr     a3, ccount
+    add     a3, a3, a2
+    wsr     a3, ccompare0
+    movi    a3, -1
+    rsil    a4, 1               /* no interrupt between here and the waiti */
+    wsr     a3, intenable
+    rsync
+    waiti   0
+    movi    a3, 0
+    wsr     a3, intenable
+    rsync
+    ret
+    .size   cpu_wait, . - cpu_wait
+
+/* uint32_t cpu_ticks(void): CCOUNT. */
+    .align  4
+    .global cpu_ticks
+    .type   cpu_ticks, @function
+cpu_ticks:
+    rsr     a2, ccount
+    ret
+    .size   cpu_ticks, . - cpu_ticks

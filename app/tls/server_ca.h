@@ -1,0 +1,13 @@
+/*
+ * server_ca.h - the CA certificates built into the firmware (generated from server-ca.crt).
+ */
+#ifndef SERVER_CA_H
+#define SERVER_CA_H
+
+#include <stddef.h>
+
+/* DER certificates one after another; each tells its own length. Length 0: none is built in. */
+extern const unsigned char server_ca_der[];
+extern const size_t server_ca_der_len;
+
+#endif

@@ -1,0 +1,59 @@
+/*
+ * tls_conn.h - one TLS client connection: a state machine over mbedTLS and a stream.
+ *
+ * Polled like a stream and with the same events: STREAM_OPEN comes when the handshake is done,
+ * STREAM_READABLE when plaintext may be there, STREAM_FAILED with a stream_err or tls_err in
+ * `error` and mbedTLS's own result in `mbedtls_result`. STREAM_ENDED with `error` set means that
+ * the server closed TCP without ending TLS. The owner provides the memory of struct tls_conn;
+ * what the handshake needs is taken from the heap when TCP is up and given back by
+ * tls_conn_close(), which every failure calls itself.
+ */
+#ifndef TLS_CONN_H
+#define TLS_CONN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "stream.h"
+#include "tls_error.h"
+
+enum tls_conn_state {
+    TLS_CONN_CLOSED,
+    TLS_CONN_TCP,       /* resolving or connecting */
+    TLS_CONN_HANDSHAKE, /* from the ClientHello to Finished */
+    TLS_CONN_OPEN,
+};
+
+struct tls_conn {
+    struct stream stream;
+    enum tls_conn_state state;
+    struct tls_engine *engine; /* mbedTLS's contexts, while there is a handshake or a session */
+    char *host;                /* as given to tls_conn_open(), until the handshake starts */
+    bool verify;               /* check the chain against the built-in CA, and the host name */
+    bool tell_failed, tell_ended;
+    uint32_t handshake_start; /* board_millis() */
+    int error;
+    int mbedtls_result;
+    int alert; /* the server's fatal alert, or -1 */
+};
+
+void tls_conn_init(struct tls_conn *conn);
+
+/* Start to connect. `conn->verify` must be set before. Every outcome comes from the poll. */
+void tls_conn_open(struct tls_conn *conn, const char *host, uint16_t port);
+enum stream_event tls_conn_poll(struct tls_conn *conn);
+
+/* Up to `length` bytes of plaintext; 0 when there is no whole record yet. */
+size_t tls_conn_read(struct tls_conn *conn, void *buffer, size_t length);
+
+/*
+ * Bytes taken, or 0 when they do not fit now: then call again with the same bytes.
+ * Negative: STREAM_ERR_CLOSED, or the error that the next poll will tell.
+ */
+int tls_conn_write(struct tls_conn *conn, const void *data, size_t length);
+
+void tls_conn_hold(struct tls_conn *conn, bool held);
+void tls_conn_close(struct tls_conn *conn);
+
+#endif

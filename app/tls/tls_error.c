@@ -1,0 +1,126 @@
+#include "tls_error.h"
+
+#include <mbedtls/ssl.h>
+#include <mbedtls/x509.h>
+
+int tls_error_from_mbedtls(int result, bool in_handshake)
+{
+    switch (result) {
+    case MBEDTLS_ERR_SSL_ALLOC_FAILED:
+    case MBEDTLS_ERR_X509_ALLOC_FAILED:
+    case MBEDTLS_ERR_PK_ALLOC_FAILED:
+    case MBEDTLS_ERR_MPI_ALLOC_FAILED:
+        return TLS_ERR_MEMORY;
+    case MBEDTLS_ERR_SSL_CONN_EOF:
+        return in_handshake ? TLS_ERR_HANDSHAKE_CLOSED : TLS_ERR_TRUNCATED;
+    case MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY:
+        return in_handshake ? TLS_ERR_HANDSHAKE_CLOSED : 0;
+    case MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE:
+        return TLS_ERR_ALERT;
+    case MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION:
+        return TLS_ERR_VERSION;
+    case MBEDTLS_ERR_SSL_INVALID_RECORD:
+        return in_handshake ? TLS_ERR_NOT_TLS : TLS_ERR_RECORD;
+    case MBEDTLS_ERR_SSL_INVALID_MAC:
+        return TLS_ERR_RECORD;
+    case MBEDTLS_ERR_SSL_BUFFER_TOO_SMALL:
+        return TLS_ERR_RECORD_SIZE;
+    default:
+        return in_handshake ? TLS_ERR_HANDSHAKE : TLS_ERR_INTERNAL;
+    }
+}
+
+/* Trust comes first: a stranger's certificate is not made better by its name or date. */
+int tls_error_from_verify(uint32_t flags)
+{
+    static const struct {
+        uint32_t flags;
+        int error;
+    } order[] = {
+        {MBEDTLS_X509_BADCERT_NOT_TRUSTED, TLS_ERR_UNTRUSTED},
+        {MBEDTLS_X509_BADCERT_BAD_MD | MBEDTLS_X509_BADCERT_BAD_PK | MBEDTLS_X509_BADCERT_BAD_KEY,
+         TLS_ERR_WEAK},
+        {MBEDTLS_X509_BADCERT_EXPIRED, TLS_ERR_EXPIRED},
+        {MBEDTLS_X509_BADCERT_FUTURE, TLS_ERR_NOT_YET_VALID},
+        {MBEDTLS_X509_BADCERT_CN_MISMATCH, TLS_ERR_HOST_NAME},
+        {MBEDTLS_X509_BADCERT_KEY_USAGE | MBEDTLS_X509_BADCERT_EXT_KEY_USAGE |
+             MBEDTLS_X509_BADCERT_NS_CERT_TYPE,
+         TLS_ERR_USAGE},
+    };
+
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
+        if (flags & order[i].flags) {
+            return order[i].error;
+        }
+    }
+    return TLS_ERR_CERTIFICATE;
+}
+
+const char *tls_error_reason(int error)
+{
+    static const char *const reasons[] = {
+        [-TLS_ERR_MEMORY] = "out of memory",
+        [-TLS_ERR_RANDOM] = "no random numbers from the board",
+        [-TLS_ERR_NOT_TLS] = "the server does not speak TLS on this port",
+        [-TLS_ERR_HANDSHAKE_CLOSED] = "the server closed the connection during the handshake",
+        [-TLS_ERR_HANDSHAKE_TIMEOUT] = "the server stopped answering during the handshake",
+        [-TLS_ERR_HANDSHAKE] = "the server's handshake breaks the TLS protocol",
+        [-TLS_ERR_VERSION] = "the server speaks no TLS version that this firmware has",
+        [-TLS_ERR_ALERT] = "the server refused with a TLS alert",
+        [-TLS_ERR_RECORD_SIZE] = "the server sent a record larger than the receive buffer",
+        [-TLS_ERR_RECORD] = "a damaged TLS record",
+        [-TLS_ERR_TRUNCATED] = "the server closed the connection without ending TLS",
+        [-TLS_ERR_NO_CA] = "verification is on but no CA certificate is built in",
+        [-TLS_ERR_BAD_CA] = "the built-in CA certificate cannot be used by this firmware",
+        [-TLS_ERR_UNTRUSTED] = "the certificate is not signed by a trusted CA",
+        [-TLS_ERR_HOST_NAME] = "the certificate is not for this host name",
+        [-TLS_ERR_EXPIRED] = "the certificate has expired",
+        [-TLS_ERR_NOT_YET_VALID] = "the certificate is not valid yet",
+        [-TLS_ERR_WEAK] = "the certificate uses a weak or unsupported algorithm",
+        [-TLS_ERR_USAGE] = "the certificate is not for a TLS server",
+        [-TLS_ERR_CERTIFICATE] = "the certificate is not valid",
+        [-TLS_ERR_INTERNAL] = "mbedTLS failed",
+    };
+
+    if (error <= TLS_ERR_MEMORY && error >= TLS_ERR_INTERNAL) {
+        return reasons[-error];
+    }
+    return stream_reason(error);
+}
+
+const char *tls_alert_name(int alert)
+{
+    static const struct {
+        int alert;
+        const char *name;
+    } names[] = {
+        {MBEDTLS_SSL_ALERT_MSG_UNEXPECTED_MESSAGE, "unexpected_message"},
+        {MBEDTLS_SSL_ALERT_MSG_BAD_RECORD_MAC, "bad_record_mac"},
+        {MBEDTLS_SSL_ALERT_MSG_RECORD_OVERFLOW, "record_overflow"},
+        {MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE, "handshake_failure"},
+        {MBEDTLS_SSL_ALERT_MSG_BAD_CERT, "bad_certificate"},
+        {MBEDTLS_SSL_ALERT_MSG_UNSUPPORTED_CERT, "unsupported_certificate"},
+        {MBEDTLS_SSL_ALERT_MSG_CERT_REVOKED, "certificate_revoked"},
+        {MBEDTLS_SSL_ALERT_MSG_CERT_EXPIRED, "certificate_expired"},
+        {MBEDTLS_SSL_ALERT_MSG_CERT_UNKNOWN, "certificate_unknown"},
+        {MBEDTLS_SSL_ALERT_MSG_ILLEGAL_PARAMETER, "illegal_parameter"},
+        {MBEDTLS_SSL_ALERT_MSG_UNKNOWN_CA, "unknown_ca"},
+        {MBEDTLS_SSL_ALERT_MSG_ACCESS_DENIED, "access_denied"},
+        {MBEDTLS_SSL_ALERT_MSG_DECODE_ERROR, "decode_error"},
+        {MBEDTLS_SSL_ALERT_MSG_DECRYPT_ERROR, "decrypt_error"},
+        {MBEDTLS_SSL_ALERT_MSG_PROTOCOL_VERSION, "protocol_version"},
+        {MBEDTLS_SSL_ALERT_MSG_INSUFFICIENT_SECURITY, "insufficient_security"},
+        {MBEDTLS_SSL_ALERT_MSG_INTERNAL_ERROR, "internal_error"},
+        {MBEDTLS_SSL_ALERT_MSG_USER_CANCELED, "user_canceled"},
+        {MBEDTLS_SSL_ALERT_MSG_NO_RENEGOTIATION, "no_renegotiation"},
+        {MBEDTLS_SSL_ALERT_MSG_UNSUPPORTED_EXT, "unsupported_extension"},
+        {MBEDTLS_SSL_ALERT_MSG_UNRECOGNIZED_NAME, "unrecognized_name"},
+    };
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (names[i].alert == alert) {
+            return names[i].name;
+        }
+    }
+    return "unknown";
+}

@@ -1,0 +1,56 @@
+#include "tls_platform.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include <mbedtls/ctr_drbg.h>
+#include <mbedtls/platform_time.h>
+#include <mbedtls/version.h>
+
+#include "board.h"
+#include "tls_error.h"
+
+static mbedtls_ctr_drbg_context generator;
+static bool started;
+
+static int read_entropy(void *context, unsigned char *buffer, size_t length)
+{
+    (void)context;
+    return board_random(buffer, length) < 0 ? MBEDTLS_ERR_CTR_DRBG_ENTROPY_SOURCE_FAILED : 0;
+}
+
+static mbedtls_time_t read_clock(mbedtls_time_t *out)
+{
+    mbedtls_time_t now = (mbedtls_time_t)board_epoch();
+
+    if (out != NULL) {
+        *out = now;
+    }
+    return now;
+}
+
+#if MBEDTLS_VERSION_MAJOR >= 3
+mbedtls_ms_time_t mbedtls_ms_time(void)
+{
+    return (mbedtls_ms_time_t)(board_micros() / 1000u);
+}
+#endif
+
+int tls_platform_start(void)
+{
+    static const char purpose[] = "nodemcu-tls";
+
+    if (!started) {
+        mbedtls_platform_set_time(read_clock);
+        mbedtls_ctr_drbg_init(&generator);
+        started = mbedtls_ctr_drbg_seed(&generator, read_entropy, NULL,
+                                        (const unsigned char *)purpose, strlen(purpose)) == 0;
+    }
+    return started ? 0 : TLS_ERR_RANDOM;
+}
+
+int tls_platform_random(void *context, unsigned char *buffer, size_t length)
+{
+    (void)context;
+    return mbedtls_ctr_drbg_random(&generator, buffer, length);
+}

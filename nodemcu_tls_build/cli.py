@@ -1,0 +1,94 @@
+"""The `nodemcu-tls` command: its group, and how an error is shown."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import shlex
+import signal
+import sys
+from types import FrameType
+
+import click
+
+from nodemcu_tls_build.commands import wants_json
+from nodemcu_tls_build.errors import BuildError, ConfigError, ToolFailed
+
+COMMANDS = ("build", "run", "flash", "verify")  # each a module of that name in commands/
+_OUTPUT_TAIL = 20  # lines of a failed tool's output worth showing
+_INTERRUPTED = 128 + signal.SIGINT
+
+
+class _Commands(click.Group):
+    """Load a command's module when it is needed; show what goes wrong in it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"nodemcu_tls_build.commands.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BuildError as error:
+            if wants_json(ctx):
+                click.echo(json.dumps(error.to_dict(), indent=2))
+            else:
+                show_error(error)
+            raise click.exceptions.Exit(1) from error
+        except KeyboardInterrupt as interrupt:
+            _echo("\nInterrupted." if sys.stderr.isatty() else "Interrupted.")  # after the ^C
+            raise click.exceptions.Exit(_INTERRUPTED) from interrupt
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="nodemcu-tls", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Build ESP8266 firmware with TLS in it, run it in an emulator, flash it to a device."""
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, _end_cleanly)
+    cli(prog_name="nodemcu-tls")
+
+
+def show_error(error: BuildError) -> None:
+    """Print the error and its hint on standard error."""
+    _echo(f"{_style('Error:', fg='red', bold=True)} {error.message}")
+    if isinstance(error, ConfigError):
+        for problem in error.problems:
+            _echo(f"  - {problem}")
+    if isinstance(error, ToolFailed):
+        _echo(f"  $ {shlex.join(error.command)}")
+        lines = error.output.rstrip().splitlines()
+        if len(lines) > _OUTPUT_TAIL:
+            _echo(f"  … {len(lines) - _OUTPUT_TAIL} lines before these")
+        for line in lines[-_OUTPUT_TAIL:]:
+            _echo(f"  {line}")
+    if error.hint:
+        _echo(f"{_style('Hint:', fg='yellow', bold=True)} {error.hint}")
+
+
+def _style(text: str, *, fg: str, bold: bool) -> str:
+    return text if os.environ.get("NO_COLOR") else click.style(text, fg=fg, bold=bold)
+
+
+def _echo(text: str) -> None:
+    click.echo(text, err=True)  # takes the colours away where there is no terminal
+
+
+def _end_cleanly(number: int, frame: FrameType | None) -> None:
+    """Leave through every `finally` on the way out: no child, no temporary file stays behind."""
+    raise SystemExit(128 + number)

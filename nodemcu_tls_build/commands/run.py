@@ -1,0 +1,60 @@
+"""`nodemcu-tls run`: boot a build in the emulator."""
+
+# ruff: noqa: PLC0415 -- what is heavy is imported when it is needed: `--help` stays quick
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("image_dir", type=click.Path(path_type=Path), default=Path("build"))
+@click.option(
+    "--script",
+    "script_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE.lua",
+    help="Run this Lua file instead of the prompt and end with its exit code.",
+)
+@click.option(
+    "--add-host",
+    "hosts",
+    multiple=True,
+    metavar="NAME:IP",
+    help="Let NAME resolve to IP; the IP host-gateway is this machine's loopback.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="End the emulator after this time, with exit code 124.",
+)
+@click.option(
+    "--flash",
+    "flash_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Keep the chip's flash in FILE from run to run, made from the build when it is new.",
+)
+@click.pass_context
+def run(  # noqa: PLR0913, PLR0917 -- one parameter an option
+    ctx: click.Context,
+    image_dir: Path,
+    script_path: Path | None,
+    hosts: tuple[str, ...],
+    timeout: float | None,
+    flash_path: Path | None,
+) -> None:
+    """Boot the flash image in IMAGE_DIR (./build) in QEMU, through the virtual boot ROM.
+
+    Without --script the firmware's Lua prompt is on the terminal: ^D at an empty prompt or
+    os.exit() leaves it. The exit code is that of os.exit(), 1 for an uncaught Lua error, 3 for
+    an image that the boot ROM refused. The chip is a fresh one at each run unless --flash names
+    a file.
+    """
+    from nodemcu_tls_build.emulator.qemu import RunRequest, parse_hosts, run_image
+
+    request = RunRequest(image_dir, script_path, parse_hosts(hosts), timeout, flash_path)
+    ctx.exit(run_image(request, on_warning=lambda line: click.echo(line, err=True)))

@@ -1,0 +1,21 @@
+"""`nodemcu-tls verify`: compare a device with a build."""
+
+# ruff: noqa: PLC0415 -- what is heavy is imported when it is needed: `--help` stays quick
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from nodemcu_tls_build.commands import device_arguments
+
+
+@click.command()
+@device_arguments
+def verify(port: str, build_dir: Path, baud: int) -> None:
+    """Compare the flash of the ESP8266 on the serial port PORT with the build's images."""
+    from nodemcu_tls_build.flash import verify_device
+
+    verify_device(build_dir, port, baud, click.echo)
+    click.echo(f"{port} holds the build in {build_dir}.")

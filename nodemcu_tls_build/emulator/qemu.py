@@ -1,0 +1,187 @@
+"""Boot a flash image in QEMU, through the virtual boot ROM."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import ipaddress
+import os
+import re
+import stat
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from nodemcu_tls_build.emulator.console import run_console
+from nodemcu_tls_build.errors import BuildError, ConfigError, ImageError
+from nodemcu_tls_build.files import explain_write_error
+from nodemcu_tls_build.image import BuildOutput, load_build_output, pad_to_flash
+from nodemcu_tls_build.memmap import FLASH_WINDOW
+from nodemcu_tls_build.toolchain import find_qemu
+
+HOST_GATEWAY = "10.0.2.2"  # the host's loopback, as QEMU's user-mode network shows it
+_LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST_NAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What to boot and how.
+
+    `hosts` are NAME:IPV4 pairs as `parse_hosts` gives them. Without `script_path` the firmware's
+    prompt answers standard input. Without `flash_path` the chip is a fresh one; with it, that
+    file is its flash from run to run. `timeout` is in seconds.
+    """
+
+    image_dir: Path
+    script_path: Path | None = None
+    hosts: tuple[str, ...] = ()
+    timeout: float | None = None
+    flash_path: Path | None = None
+
+
+def run_image(request: RunRequest, *, on_warning: Callable[[str], None]) -> int:
+    """Boot the build in `image_dir`; return the firmware's exit code, 124 after the timeout."""
+    output = load_build_output(request.image_dir)
+    rom_path = _require_file(request.image_dir / "bootrom.elf")
+    image = _require_file(request.image_dir / "flash.bin").read_bytes()
+    flash = pad_to_flash(image, output.flash_size)
+    if request.script_path:
+        _check_script(request.script_path)
+    qemu_path = find_qemu()
+    if request.flash_path:
+        holder = _open_kept_flash(request.flash_path, flash)
+    else:
+        holder = _make_private_flash(flash)
+    with holder as flash_path:
+        return run_console(
+            make_command(qemu_path, rom_path, flash_path, output, request),
+            uses_input=request.script_path is None,
+            timeout=request.timeout,
+            on_warning=on_warning,
+        )
+
+
+def parse_hosts(values: Sequence[str]) -> tuple[str, ...]:
+    """Check NAME:IP pairs, IP an IPv4 address or `host-gateway`; return them as NAME:IPV4.
+
+    Raises ConfigError listing everything that is wrong.
+    """
+    hosts: dict[str, str] = {}
+    problems = []
+    for value in values:
+        name, colon, address = value.partition(":")
+        if not colon:
+            problems.append(f"{value!r} is not NAME:IP")
+            continue
+        if not _HOST_NAME.fullmatch(name):
+            problems.append(f"{value!r}: {name!r} is not a host name")
+        if name.lower() in hosts:
+            problems.append(f"{value!r}: {name} is given twice")
+        try:
+            ip = HOST_GATEWAY if address == "host-gateway" else str(ipaddress.IPv4Address(address))
+        except ValueError:
+            problems.append(f"{value!r}: {address!r} is neither an IPv4 address nor host-gateway")
+        else:
+            hosts[name.lower()] = f"{name}:{ip}"
+    if problems:
+        raise ConfigError(
+            "the host names cannot be used",
+            "Write NAME:IP, for example --add-host broker.test:host-gateway.",
+            problems,
+        )
+    return tuple(hosts.values())
+
+
+def make_command(
+    qemu_path: Path, rom_path: Path, flash_path: Path, output: BuildOutput, request: RunRequest
+) -> list[str]:
+    """Return QEMU's command line: an lx106 on the chip's map, its flash, what the board asks."""
+    board = {"flash": flash_path, "flash_size": output.flash_size, "epoch": int(time.time())}
+    settings = [f"{key}={value}" for key, value in board.items()]
+    if request.script_path:
+        settings.append(f"script={request.script_path.absolute()}")
+    settings += [f"host={host}" for host in request.hosts]
+    semihosting = ["enable=on", "target=native", "arg=nodemcu"]
+    semihosting += [f"arg={_quote(setting)}" for setting in settings]
+    loader = f"loader,file={_quote(str(flash_path))},addr={FLASH_WINDOW.start:#x},force-raw=on"
+    return [
+        *(str(qemu_path), "-M", "lx60-nommu", "-cpu", "lx106"),
+        *("-semihosting-config", ",".join(semihosting)),
+        *("-display", "none", "-monitor", "none", "-serial", "stdio"),
+        *("-nic", "user,model=open_eth", "-device", loader),
+        *("-kernel", str(rom_path)),
+    ]
+
+
+def _quote(value: str) -> str:
+    return value.replace(",", ",,")  # QEMU's own way
+
+
+def _require_file(path: Path) -> Path:
+    if not path.is_file():
+        raise ImageError(f"{path} is missing", f"Make it: nodemcu-tls build --out {path.parent}")
+    return path
+
+
+def _check_script(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            file.read(1)
+    except OSError as error:
+        raise BuildError(f"cannot read the script {path}: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def _make_private_flash(flash: bytes) -> Iterator[Path]:
+    with contextlib.ExitStack() as stack:
+        try:
+            temp_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="nodemcu-tls-"))
+            flash_path = Path(temp_dir) / "flash.bin"
+            flash_path.write_bytes(flash)
+        except OSError as error:
+            raise explain_write_error(Path(tempfile.gettempdir()), error) from error
+        yield flash_path
+
+
+@contextlib.contextmanager
+def _open_kept_flash(path: Path, flash: bytes) -> Iterator[Path]:
+    """Lock the flash file for this run; fill it with `flash` when it is new."""
+    try:
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+    except OSError as error:
+        raise explain_write_error(path, error) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BuildError(
+                f"{path} is the flash of an emulator that is running",
+                "Wait for it to end, or give this one another --flash FILE.",
+            ) from error
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise ImageError(f"{path} is not a regular file", "Name a file to keep the flash in.")
+        if status.st_size == 0:
+            _fill(file, path, flash)
+        elif status.st_size != len(flash):
+            raise ImageError(
+                f"{path} has {status.st_size:,} bytes, the board's flash has {len(flash):,}",
+                "Delete it for a fresh one, or name the flash file of this board.",
+            )
+        yield path.absolute()
+
+
+def _fill(file: BinaryIO, path: Path, flash: bytes) -> None:
+    """Write the new flash while nobody else can have the lock; on failure leave no file."""
+    try:
+        file.write(flash)
+        file.flush()
+    except BaseException as error:
+        path.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise explain_write_error(path, error) from error
+        raise

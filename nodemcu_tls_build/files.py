@@ -1,0 +1,87 @@
+"""Write files whole or not at all, and hash them."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from nodemcu_tls_build.errors import OutputError
+
+_HINTS = {
+    errno.EACCES: "Make it writable for this user, or choose another place.",
+    errno.EPERM: "Make it writable for this user, or choose another place.",
+    errno.EROFS: "The file system is read-only: choose another place.",
+    errno.ENOSPC: "The disk is full: free some space and run the command again.",
+    errno.EDQUOT: "The disk quota is used up: free some space and run the command again.",
+    errno.EFBIG: "The file is larger than this user may write (see `ulimit -f`).",
+    errno.ENOTDIR: "Something on the way to it is a file: remove that, or choose another place.",
+    errno.EEXIST: "Something on the way to it is a file: remove that, or choose another place.",
+    errno.EISDIR: "A directory stands there: remove it, or choose another place.",
+    errno.ENAMETOOLONG: "Choose a shorter name.",
+}
+
+
+def explain_write_error(path: Path, error: OSError) -> OutputError:
+    """Return the OutputError, with a fitting hint, for `error` met while writing `path`."""
+    reason = error.strerror or type(error).__name__
+    return OutputError(f"cannot write {path}: {reason}", _HINTS.get(error.errno or 0))
+
+
+def make_directory(path: Path) -> None:
+    """Make `path` and its parents; raise OutputError when that cannot be done."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise explain_write_error(path, error) from error
+
+
+def write_file(path: Path, data: bytes | str, *, mode: int | None = None) -> bool:
+    """Put `data` at `path`, so that a reader sees the old file or the new one, never a part.
+
+    Text is written as UTF-8. Returns False, and touches nothing, when the file is already that.
+    Raises OutputError, with the old file still in place, when it cannot be written.
+    """
+    content = data.encode() if isinstance(data, str) else data
+    if _holds(path, content, mode):
+        return False
+    make_directory(path.parent)
+    temp_path = path.with_name(f".{path.name[:200]}.{secrets.token_hex(6)}.tmp")
+    try:
+        _create(temp_path, content, mode)
+        temp_path.replace(path)
+    except OSError as error:
+        raise explain_write_error(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):  # gone when it was renamed
+            temp_path.unlink(missing_ok=True)
+    return True
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of the file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _holds(path: Path, content: bytes, mode: int | None) -> bool:
+    try:
+        status = path.stat()
+        if status.st_size != len(content) or not stat.S_ISREG(status.st_mode):
+            return False
+        if mode is not None and stat.S_IMODE(status.st_mode) != mode:
+            return False
+        return path.read_bytes() == content
+    except OSError:
+        return False
+
+
+def _create(path: Path, content: bytes, mode: int | None) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
+        file.write(content)
+        if mode is not None:
+            os.fchmod(file.fileno(), mode)

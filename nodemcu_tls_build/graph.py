@@ -1,0 +1,125 @@
+"""Say which files are compiled with which flags, and how they become an image."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from nodemcu_tls_build.profile import Profile
+from nodemcu_tls_build.toolchain import Compiler
+
+_ARCH_FLAGS = ("-mlongcalls", "-mtext-section-literals")
+_COMMON_FLAGS = (*_ARCH_FLAGS, "-std=gnu99", "-g", "-ffunction-sections", "-fdata-sections")
+_OWN_WARNINGS = ("-Wall", "-Wextra", "-Wshadow", "-Wmissing-prototypes", "-Werror")
+
+# The parts of each upstream tree that the firmware needs, as globs below the tree's root.
+_UPSTREAM_FILES = {
+    "mbedtls": ("library/*.c",),
+    "lwip": ("src/core/*.c", "src/core/ipv4/*.c", "src/netif/ethernet.c"),
+    "lua": ("src/l*.c",),
+}
+# Lua's programs, and the libraries that need an operating system.
+_LUA_LEFT_OUT = {"lua.c", "luac.c", "linit.c", "liolib.c", "loslib.c", "loadlib.c"}
+_UPSTREAM_INCLUDES = {"mbedtls": "include", "lwip": "src/include", "lua": "src"}
+
+_APP_DIRS = (".", "modules", "tls", "net", "board/virtual", "runtime")
+_BOOT_FILES = ("boot/*", "board/virtual/uart.c", "board/virtual/simcall.S")
+_APP_INCLUDES = (
+    *("include", ".", "modules", "tls", "net", "lua", "board", "board/virtual", "runtime"),
+)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One source file and the object it becomes; `component` names its flags."""
+
+    source: Path
+    object: str
+    component: str
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Everything that `build.ninja` says. Paths without a root are below the work directory."""
+
+    compiler: Path
+    python: Path
+    specs: Path
+    flags: dict[str, tuple[str, ...]]
+    units: tuple[Unit, ...]
+    boot_units: tuple[Unit, ...]
+    linker_dir: Path
+    linker_scripts: tuple[Path, ...]
+    flash_size: str
+
+
+def make_graph(
+    profile: Profile, compiler: Compiler, trees: dict[str, Path], app_dir: Path, work_dir: Path
+) -> Graph:
+    """Lay out the build of a profile: `trees` holds the roots of mbedtls, lwip and lua."""
+    units = [
+        *_upstream_units(trees),
+        *_units(app_dir, "app", [f"{name}/*" for name in _APP_DIRS]),
+        Unit(work_dir / "gen" / "server_ca.c", "obj/app/server_ca.c.o", "app"),
+    ]
+    linker_dir = app_dir / "ld"
+    return Graph(
+        compiler=compiler.path,
+        python=Path(sys.executable),
+        specs=compiler.specs,
+        flags=_make_flags(profile, compiler, trees, app_dir, work_dir),
+        units=tuple(units),
+        boot_units=tuple(_units(app_dir, "boot", _BOOT_FILES)),
+        linker_dir=linker_dir,
+        linker_scripts=tuple(sorted(linker_dir.glob("*.ld"))),
+        flash_size=f"{profile.board.flash_size // 1024}KB"
+        if profile.board.flash_size < 1024 * 1024
+        else f"{profile.board.flash_size // (1024 * 1024)}MB",
+    )
+
+
+def _units(root: Path, component: str, patterns: list[str] | tuple[str, ...]) -> list[Unit]:
+    sources = {source for pattern in patterns for source in root.glob(pattern)}
+    return [
+        Unit(source, f"obj/{component}/{source.relative_to(root)}.o", component)
+        for source in sorted(sources)
+        if source.suffix in {".c", ".S"}
+    ]
+
+
+def _upstream_units(trees: dict[str, Path]) -> list[Unit]:
+    return [
+        unit
+        for name, patterns in _UPSTREAM_FILES.items()
+        for unit in _units(trees[name], name, patterns)
+        if not (name == "lua" and unit.source.name in _LUA_LEFT_OUT)
+    ]
+
+
+def _make_flags(
+    profile: Profile, compiler: Compiler, trees: dict[str, Path], app_dir: Path, work_dir: Path
+) -> dict[str, tuple[str, ...]]:
+    # Where things lie on this machine must not get into the image.
+    places = {app_dir: "app", work_dir: "work", **{tree: name for name, tree in trees.items()}}
+    common = (
+        *_COMMON_FLAGS,
+        f"--specs={compiler.specs}",
+        *(f"-ffile-prefix-map={place}={name}" for place, name in places.items()),
+    )
+    own = tuple(f"-I{app_dir / name}" for name in _APP_INCLUDES)
+    upstream = tuple(
+        f"-isystem{trees[name] / include}" for name, include in _UPSTREAM_INCLUDES.items()
+    )
+    mbedtls = (f"-I{work_dir / 'gen'}", '-DMBEDTLS_CONFIG_FILE="user_mbedtls.h"')
+    lua = ("-include", "lua_config.h")
+    return {
+        "mbedtls": (*common, profile.mbedtls.compiler_flag, "-w", *mbedtls, *upstream),
+        "lwip": (*common, "-Os", "-w", *own, *upstream),
+        # Lua's files say LUA_CORE themselves, but lua_config.h is read before that. The chip has
+        # no 64-bit loads, so doubles packed at four bytes cost nothing: a value takes 12, not 16.
+        "lua": (*common, "-Os", "-w", "-DLUA_CORE=", "-fpack-struct=4", *lua, *own, *upstream),
+        "app": (*common, "-Os", *_OWN_WARNINGS, *mbedtls, *lua, *own, *upstream),
+        "assembler": (*common, *own),
+        "boot": (*common, "-Os", *_OWN_WARNINGS, f"-I{app_dir / 'boot'}", *own),
+    }

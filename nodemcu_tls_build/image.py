@@ -1,0 +1,210 @@
+"""Read, check and put together flash images, and read what a build says of its own."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nodemcu_tls_build.errors import ImageError
+from nodemcu_tls_build.files import hash_file
+from nodemcu_tls_build.memmap import DRAM, IRAM, KIB
+
+MAGIC = 0xE9
+CHECKSUM_SEED = 0xEF
+MAX_SEGMENTS = 16
+ERASED = b"\xff"
+
+FLASH_MODES = ("qio", "qout", "dio", "dout")
+FLASH_FREQUENCIES = {0: "40m", 1: "26m", 2: "20m", 15: "80m"}
+# The nibbles 5 and 6 are 2 MB and 4 MB too, with another split between two programs.
+FLASH_SIZES = {
+    n: kib * KIB
+    for n, kib in {0: 512, 1: 256, 2: 1024, 3: 2048, 4: 4096, 5: 2048, 6: 4096, 8: 8192}.items()
+} | {9: 16384 * KIB}
+
+_HEADER = struct.Struct("<BBBBI")  # magic, segment count, mode, size and frequency, entry
+_SEGMENT = struct.Struct("<II")  # address, length
+
+_BUILD_AGAIN = "Run `nodemcu-tls build` again."
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Bytes that the boot ROM copies to `address`."""
+
+    address: int
+    data: bytes
+
+
+@dataclass(frozen=True)
+class BootImage:
+    """An ESP8266 boot image, version 1; `length` counts its bytes with padding and checksum."""
+
+    flash_mode: str
+    flash_size: int
+    flash_frequency: str
+    entry: int
+    segments: tuple[Segment, ...]
+    length: int
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """A file of a build and where in flash it goes."""
+
+    path: Path
+    offset: int
+    length: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class BuildOutput:
+    """What `build.json` says about the images beside it; `flash_size` is the board's."""
+
+    build_dir: Path
+    images: tuple[ImageFile, ...]
+    flash_size: int
+
+
+def parse_boot_image(data: bytes) -> BootImage:
+    """Read the boot image at the start of `data`; raise ImageError naming what is wrong with it."""
+    if len(data) < _HEADER.size:
+        raise ImageError(f"the image has {len(data)} bytes, less than its header")
+    magic, count, mode, size_and_frequency, entry = _HEADER.unpack_from(data)
+    if magic != MAGIC:
+        raise ImageError(f"the image starts with {magic:#04x}, not with the magic {MAGIC:#04x}")
+    if not 1 <= count <= MAX_SEGMENTS:
+        raise ImageError(f"the image has {count} segments; 1 to {MAX_SEGMENTS} are possible")
+    if not IRAM.covers(entry):
+        raise ImageError(f"the image's entry point {entry:#x} is outside IRAM")
+    segments, end = _read_segments(data, count)
+    stored, computed = data[end], compute_checksum(segments)
+    if stored != computed:
+        raise ImageError(
+            f"the image's checksum is {stored:#04x}, its segments give {computed:#04x}"
+        )
+    flash_mode, flash_size, flash_frequency = _decode_flash(mode, size_and_frequency)
+    return BootImage(flash_mode, flash_size, flash_frequency, entry, segments, end + 1)
+
+
+def compute_checksum(segments: tuple[Segment, ...]) -> int:
+    """Return the XOR of every segment byte, seeded with 0xef."""
+    checksum = CHECKSUM_SEED
+    for segment in segments:
+        for byte in segment.data:
+            checksum ^= byte
+    return checksum
+
+
+def merge_flash_image(parts: Mapping[int, bytes]) -> bytes:
+    """Put each part at its flash offset, 0xff between them; end where the last part ends."""
+    image = bytearray()
+    for offset, data in sorted(parts.items()):
+        if offset < len(image):
+            raise ImageError(
+                f"the image for flash offset {offset:#x} overlaps the one before it, "
+                f"which ends at {len(image):#x}"
+            )
+        image += ERASED * (offset - len(image)) + data
+    return bytes(image)
+
+
+def pad_to_flash(image: bytes, flash_size: int) -> bytes:
+    """Return the whole flash of `flash_size` bytes: the image, then erased bytes."""
+    if len(image) > flash_size:
+        raise ImageError(
+            f"the image has {len(image):,} bytes, the flash {flash_size:,}",
+            "Build a smaller profile, or for a board with more flash.",
+        )
+    return image.ljust(flash_size, ERASED)
+
+
+def load_build_output(build_dir: Path) -> BuildOutput:
+    """Read `build.json`; raise ImageError when there is no build or it cannot be understood."""
+    json_path = build_dir / "build.json"
+    try:
+        text = json_path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        what = "no build in" if build_dir.is_dir() else "no directory"
+        raise ImageError(
+            f"there is {what} {build_dir}", f"Make one: nodemcu-tls build --out {build_dir}"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ImageError(f"cannot read {json_path}: {error}", _BUILD_AGAIN) from error
+    try:
+        return _parse_build(build_dir, json.loads(text))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ImageError(f"{json_path} is damaged: {error!r}", _BUILD_AGAIN) from error
+
+
+def check_image_files(output: BuildOutput) -> None:
+    """Raise ImageError when an image is not the one that the build made."""
+    for image in output.images:
+        try:
+            found = hash_file(image.path)
+        except OSError as error:
+            raise ImageError(
+                f"cannot read {image.path}: {error.strerror or error}", _BUILD_AGAIN
+            ) from error
+        if found != image.sha256:
+            raise ImageError(
+                f"{image.path} is not what the build made: SHA-256 {found}, "
+                f"build.json says {image.sha256}",
+                _BUILD_AGAIN,
+            )
+
+
+def _read_segments(data: bytes, count: int) -> tuple[tuple[Segment, ...], int]:
+    """Return the segments and the offset of the checksum, the last byte of its block of 16."""
+    segments = []
+    offset = _HEADER.size
+    for number in range(count):
+        if len(data) - offset < _SEGMENT.size:
+            raise ImageError(f"the image ends before the header of segment {number}")
+        address, length = _SEGMENT.unpack_from(data, offset)
+        offset += _SEGMENT.size
+        if length > len(data) - offset:
+            raise ImageError(
+                f"segment {number} has {length:,} bytes, the image only {len(data) - offset:,} more"
+            )
+        if not (DRAM.covers(address, length) or IRAM.covers(address, length)):
+            raise ImageError(
+                f"segment {number} ({length:,} bytes at {address:#x}) is outside DRAM and IRAM"
+            )
+        segments.append(Segment(address, data[offset : offset + length]))
+        offset += length
+    offset |= 15
+    if offset >= len(data):
+        raise ImageError("the image ends before its checksum")
+    return tuple(segments), offset
+
+
+def _decode_flash(mode: int, size_and_frequency: int) -> tuple[str, int, str]:
+    size, frequency = size_and_frequency >> 4, size_and_frequency & 15
+    if mode >= len(FLASH_MODES):
+        raise ImageError(f"the image's flash mode {mode:#04x} is none of {', '.join(FLASH_MODES)}")
+    if size not in FLASH_SIZES:
+        raise ImageError(f"the image's flash size {size:#x} is not known")
+    if frequency not in FLASH_FREQUENCIES:
+        raise ImageError(f"the image's flash frequency {frequency:#x} is not known")
+    return FLASH_MODES[mode], FLASH_SIZES[size], FLASH_FREQUENCIES[frequency]
+
+
+def _parse_build(build_dir: Path, build: Any) -> BuildOutput:
+    images = tuple(
+        ImageFile(
+            build_dir / Path(image["name"]).name,
+            int(image["offset"]),
+            int(image["length"]),
+            str(image["sha256"]),
+        )
+        for image in build["images"]
+    )
+    if not images:
+        raise ValueError("no images")
+    return BuildOutput(build_dir, images, int(build["flash_size"]))

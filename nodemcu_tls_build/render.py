@@ -1,0 +1,84 @@
+"""Render the templates: the one Jinja environment."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from nodemcu_tls_build.profile import Profile, list_macros
+from nodemcu_tls_build.resources import templates_dir
+
+if TYPE_CHECKING:
+    from nodemcu_tls_build.certs import CaBundle
+
+_BYTES_A_LINE = 12
+
+
+def render_template(name: str, **values: Any) -> str:
+    """Return the text of the template with these values; an undefined one is an error."""
+    return _environment().get_template(name).render(values)
+
+
+def render_user_mbedtls(profile: Profile) -> str:
+    """Return the mbedTLS configuration header of the profile."""
+    return render_template(
+        "user_mbedtls.h.j2",
+        profile=profile,
+        digest=profile.digest(),
+        sections=list_macros(profile),
+        checks_itself=profile.mbedtls.version.startswith("3."),
+    )
+
+
+def render_server_ca(bundle: CaBundle | None) -> str:
+    """Return the C source that holds the CA certificates; without a bundle it holds none."""
+    if bundle is None:
+        return render_template("server_ca.c.j2", certificates=[], lines=[])
+    certificates = [
+        {"subject": make_comment_safe(subject), "size": len(der), "not_after": f"{end:%Y-%m-%d}"}
+        for der, subject, end in zip(bundle.der, bundle.subjects, bundle.not_after, strict=True)
+    ]
+    return render_template(
+        "server_ca.c.j2", certificates=certificates, lines=_format_bytes(b"".join(bundle.der))
+    )
+
+
+def make_comment_safe(text: str) -> str:
+    """Return the text as ASCII that cannot end a C comment, continue its line or open another."""
+    ascii_text = text.encode("ascii", "backslashreplace").decode()
+    printable = re.sub(r"[^ -~]", "?", ascii_text)
+    return re.sub(r"(?<=\*)(?=/)|(?<=/)(?=\*)|(?<=\?)(?=\?)", " ", printable)
+
+
+def _format_bytes(data: bytes) -> list[str]:
+    rows = (data[start : start + _BYTES_A_LINE] for start in range(0, len(data), _BYTES_A_LINE))
+    return [", ".join(f"0x{byte:02x}" for byte in row) for row in rows]
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(templates_dir()),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 -- the templates are C and ninja, not HTML
+    )
+    environment.filters["command"] = _quote_command
+    environment.filters["path"] = _quote_path
+    return environment
+
+
+def _quote_command(value: object) -> str:
+    """Return one word of a shell command as build.ninja spells it."""
+    return shlex.quote(str(value)).replace("$", "$$")
+
+
+def _quote_path(value: object) -> str:
+    """Return one path of a build statement as build.ninja spells it."""
+    return re.sub(r"([$ :])", r"$\1", str(value))

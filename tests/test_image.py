@@ -1,0 +1,250 @@
+"""Images: read as the boot ROM reads them, refused as it refuses them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nodemcu_tls_build.errors import ImageError
+from nodemcu_tls_build.image import (
+    check_image_files,
+    load_build_output,
+    merge_flash_image,
+    pad_to_flash,
+    parse_boot_image,
+)
+from nodemcu_tls_build.resources import app_dir
+from synthetic_elf import SHF_ALLOC, SHF_WRITE, Section, make_elf
+
+IRAM_CODE = bytes(range(1, 41))
+DRAM_DATA = bytes(range(100, 117))  # 17 bytes: esptool pads them to 20
+
+
+def make_image(*segments: tuple[int, bytes], entry: int = 0x40100004, **header: int) -> bytes:
+    fields = {"magic": 0xE9, "count": len(segments), "mode": 2, "size_freq": 0x20} | header
+    image = bytearray(struct.pack("<BBBBI", *fields.values(), entry))
+    checksum = 0xEF
+    for address, data in segments:
+        image += struct.pack("<II", address, len(data)) + data
+        for byte in data:
+            checksum ^= byte
+    image += bytes(15 - len(image) % 16)
+    image.append(checksum)
+    return bytes(image)
+
+
+GOOD = make_image((0x40100000, IRAM_CODE), (0x3FFE8000, DRAM_DATA))
+
+
+def find_reason(data: bytes) -> str:
+    with pytest.raises(ImageError) as caught:
+        parse_boot_image(data)
+    return caught.value.message
+
+
+def test_reads_what_esptool_made(tmp_path: Path) -> None:
+    elf_path = tmp_path / "firmware.elf"
+    elf_path.write_bytes(
+        make_elf(
+            [
+                Section(".text", 0x40100000, IRAM_CODE),
+                Section(".data", 0x3FFE8000, DRAM_DATA, flags=SHF_ALLOC | SHF_WRITE),
+                Section(".bss", 0x3FFE8020, zeroed=64, flags=SHF_ALLOC | SHF_WRITE),
+                Section(".irom0.text", 0x40210000, b"mapped code"),
+            ],
+            entry=0x40100008,
+        )
+    )
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "esptool", "--chip", "esp8266", "elf2image"),
+            *("--flash-mode", "dout", "--flash-size", "4MB", "--flash-freq", "80m"),
+            *("--version", "1", "--output", str(tmp_path / "out"), str(elf_path)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    data = (tmp_path / "out0x00000.bin").read_bytes()
+    image = parse_boot_image(data)
+    assert image.entry == 0x40100008
+    assert (image.flash_mode, image.flash_frequency) == ("dout", "80m")
+    assert image.flash_size == 4 * 1024 * 1024
+    assert {s.address: s.data for s in image.segments} == {
+        0x40100000: IRAM_CODE,
+        0x3FFE8000: DRAM_DATA + bytes(3),
+    }
+    assert image.length == len(data)
+
+
+def test_what_follows_the_image_does_not_matter() -> None:
+    assert parse_boot_image(GOOD + b"\xff" * 100) == parse_boot_image(GOOD)
+    assert parse_boot_image(GOOD).length == len(GOOD)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "0 bytes, less than its header"),
+        (b"\xff" * 64, "starts with 0xff, not with the magic 0xe9"),
+        (make_image(), "0 segments"),
+        (make_image(*[(0x40100000, b"1234")] * 17), "17 segments"),
+        (make_image((0x40100000, b"1234"), entry=0x40210000), "entry point 0x40210000"),
+        (make_image((0x40107FFF, b"12")), "segment 0 (2 bytes at 0x40107fff) is outside"),
+        (make_image((0x3FFE7FFF, b"12")), "is outside DRAM and IRAM"),
+        (make_image((0x60000000, b"12")), "is outside DRAM and IRAM"),
+        (make_image((0x40100000, b"12"), mode=4), "flash mode 0x04 is none of qio, qout"),
+        (make_image((0x40100000, b"12"), size_freq=0xF0), "flash size 0xf"),
+        (make_image((0x40100000, b"12"), size_freq=0x23), "flash frequency 0x3"),
+        (GOOD[:60], "ends before the header of segment 1"),
+        (GOOD[:-1] + b"\x00", "checksum is 0x00, its segments give"),
+        (GOOD[:-1], "ends before its checksum"),
+        (GOOD[:40], "segment 0 has 40 bytes, the image only 24 more"),
+    ],
+)
+def test_names_what_is_wrong(data: bytes, reason: str) -> None:
+    assert reason in find_reason(data)
+
+
+def test_refuses_every_truncation() -> None:
+    for length in range(len(GOOD)):
+        find_reason(GOOD[:length])
+
+
+def test_refuses_every_changed_bit_of_a_segment() -> None:
+    start = GOOD.index(IRAM_CODE)
+    for position in range(start, start + len(IRAM_CODE)):
+        for bit in range(8):
+            damaged = bytearray(GOOD)
+            damaged[position] ^= 1 << bit
+            assert "checksum" in find_reason(bytes(damaged))
+
+
+def test_agrees_with_the_boot_rom(tmp_path: Path) -> None:
+    """Give damaged images to both readers, the ROM's compiled for this machine."""
+    (tmp_path / "main.c").write_text(
+        '#include <stdio.h>\n#include "boot_image.h"\n'
+        "static unsigned char data[4096];\n"
+        "int main(void) {\n"
+        "    struct boot_image image; unsigned size;\n"
+        "    while (fread(&size, 4, 1, stdin) == 1 && fread(data, 1, size, stdin) == size)\n"
+        "        putchar(boot_image_read(&image, data, size) == 0 ? 'y' : 'n');\n"
+        "    return 0;\n}\n",
+        encoding="utf-8",
+    )
+    boot_dir, include_dir = app_dir() / "boot", app_dir() / "include"
+    subprocess.run(
+        [
+            *("clang", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
+            *(f"-I{boot_dir}", f"-I{include_dir}", str(tmp_path / "main.c")),
+            *(str(boot_dir / "boot_image.c"), "-o", str(tmp_path / "reader")),
+        ],
+        check=True,
+    )
+    images = [GOOD, *make_damaged_images(random.Random(1), 3000)]  # noqa: S311 -- repeatable
+    result = subprocess.run(
+        [str(tmp_path / "reader")],
+        input=b"".join(struct.pack("<I", len(image)) + image for image in images),
+        check=True,
+        capture_output=True,
+    )
+    verdicts = "".join("y" if is_readable(image) else "n" for image in images)
+    assert result.stdout.decode() == verdicts
+    assert {"y", "n"} <= set(verdicts)
+
+
+def make_damaged_images(source: random.Random, count: int) -> list[bytes]:
+    images = []
+    for _ in range(count):
+        image = bytearray(GOOD)
+        for _ in range(source.randint(1, 2)):
+            position = source.randrange(len(image))
+            if position not in {2, 3}:  # the ROM does not judge the flash settings
+                image[position] = source.choice((image[position] ^ 1, source.randrange(256), 0xFF))
+        if source.random() < 0.3:
+            del image[source.randrange(len(image)) :]
+        images.append(bytes(image))
+    return images
+
+
+def is_readable(data: bytes) -> bool:
+    try:
+        parse_boot_image(data)
+    except ImageError:
+        return False
+    return True
+
+
+def test_merge_fills_the_gaps() -> None:
+    assert merge_flash_image({8: b"cd", 0: b"ab"}) == b"ab" + b"\xff" * 6 + b"cd"
+    assert merge_flash_image({4: b"x"}) == b"\xff" * 4 + b"x"
+    assert merge_flash_image({0: b"ab", 2: b"cd"}) == b"abcd"
+
+
+def test_merge_refuses_overlap() -> None:
+    with pytest.raises(ImageError, match=r"offset 0x2 overlaps .* ends at 0x3"):
+        merge_flash_image({0: b"abc", 2: b"d"})
+
+
+def test_pad_to_flash() -> None:
+    assert pad_to_flash(b"ab", 4) == b"ab\xff\xff"
+    assert pad_to_flash(b"abcd", 4) == b"abcd"
+    with pytest.raises(ImageError, match="5 bytes, the flash 4"):
+        pad_to_flash(b"abcde", 4)
+
+
+def write_build(build_dir: Path) -> dict[str, Any]:
+    build_dir.mkdir()
+    images = []
+    for name, offset, data in (("0x00000.bin", 0, GOOD), ("0x10000.bin", 0x10000, b"code")):
+        (build_dir / name).write_bytes(data)
+        digest = hashlib.sha256(data).hexdigest()
+        images.append({"name": name, "offset": offset, "length": len(data), "sha256": digest})
+    build = {"flash_size": 1024 * 1024, "images": images}
+    (build_dir / "build.json").write_text(json.dumps(build), encoding="utf-8")
+    return build
+
+
+def test_build_output(tmp_path: Path) -> None:
+    write_build(tmp_path / "out")
+    output = load_build_output(tmp_path / "out")
+    assert output.flash_size == 1024 * 1024
+    assert [image.offset for image in output.images] == [0, 0x10000]
+    assert output.images[0].path == tmp_path / "out" / "0x00000.bin"
+    check_image_files(output)
+
+
+def test_no_build_says_how_to_make_one(tmp_path: Path) -> None:
+    for build_dir, what in ((tmp_path, "no build in"), (tmp_path / "none", "no directory")):
+        with pytest.raises(ImageError, match=what) as caught:
+            load_build_output(build_dir)
+        assert caught.value.hint == f"Make one: nodemcu-tls build --out {build_dir}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "{}", '{"images": [], "flash_size": 1}', '{"images": [{}], "flash_size": 1}'],
+)
+def test_damaged_build_json(tmp_path: Path, text: str) -> None:
+    (tmp_path / "build.json").write_text(text, encoding="utf-8")
+    with pytest.raises(ImageError, match=r"build\.json is damaged"):
+        load_build_output(tmp_path)
+
+
+def test_changed_or_missing_image_file(tmp_path: Path) -> None:
+    write_build(tmp_path / "out")
+    output = load_build_output(tmp_path / "out")
+    (tmp_path / "out" / "0x10000.bin").write_bytes(b"edit")
+    with pytest.raises(ImageError, match=r"0x10000\.bin is not what the build made") as caught:
+        check_image_files(output)
+    assert caught.value.hint == "Run `nodemcu-tls build` again."
+    (tmp_path / "out" / "0x10000.bin").unlink()
+    with pytest.raises(ImageError, match="No such file"):
+        check_image_files(output)
