@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nodemcu_tls_build.profile import Profile
+from nodemcu_tls_build.render import render_template
 from nodemcu_tls_build.toolchain import Compiler
 
 _ARCH_FLAGS = ("-mlongcalls", "-mtext-section-literals")
@@ -77,6 +78,11 @@ def make_graph(
         if profile.board.flash_size < 1024 * 1024
         else f"{profile.board.flash_size // (1024 * 1024)}MB",
     )
+
+
+def render_graph(graph: Graph) -> str:
+    """Return the graph as ninja reads it."""
+    return render_template("build.ninja.j2", graph=graph)
 
 
 def _units(root: Path, component: str, patterns: list[str] | tuple[str, ...]) -> list[Unit]:

@@ -136,8 +136,7 @@ def test_silent_device(build_dir: Path, port: str, command: str, action: str) ->
     assert result.returncode == 1
     assert result.stdout.startswith("esptool v")
     assert result.stderr.splitlines() == [
-        f"Error: {action} on {port} failed: "
-        "Failed to connect to ESP8266: No serial data received.",
+        f"Error: {action} on {port} failed: Failed to connect to ESP8266: No serial data received.",
         "Hint: Is it an ESP8266, powered, and in its bootloader (GPIO0 low at reset)?",
     ]
 

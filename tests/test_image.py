@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from synthetic_elf import SHF_ALLOC, SHF_WRITE, Section, make_elf
 
 from nodemcu_tls_build.errors import ImageError
 from nodemcu_tls_build.image import (
@@ -22,7 +23,6 @@ from nodemcu_tls_build.image import (
     parse_boot_image,
 )
 from nodemcu_tls_build.resources import app_dir
-from synthetic_elf import SHF_ALLOC, SHF_WRITE, Section, make_elf
 
 IRAM_CODE = bytes(range(1, 41))
 DRAM_DATA = bytes(range(100, 117))  # 17 bytes: esptool pads them to 20

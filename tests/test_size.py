@@ -6,9 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from rich.console import Console
+from rich.console import Console, RenderableType
+from synthetic_elf import SHF_ALLOC, SHF_WRITE, Section, make_elf
 
-from nodemcu_tls_build.commands.show import format_size_table
+from nodemcu_tls_build.commands.show import format_layout, format_size_table
 from nodemcu_tls_build.errors import ImageError
 from nodemcu_tls_build.resources import app_dir
 from nodemcu_tls_build.size import (
@@ -20,7 +21,6 @@ from nodemcu_tls_build.size import (
     measure_elf,
 )
 from nodemcu_tls_build.toolchain import find_compiler
-from synthetic_elf import SHF_ALLOC, SHF_WRITE, Section, make_elf
 
 DATA = SHF_ALLOC | SHF_WRITE
 
@@ -95,8 +95,7 @@ def test_attributes_every_byte(tmp_path: Path) -> None:
         "lwip": ComponentSize(sdk=0x40),
         PADDING: ComponentSize(flash=4, iram=8),
     }
-    assert list(report.components)[0] == "mbedtls"
-    assert list(report.components)[-1] == PADDING
+    assert list(report.components) == ["mbedtls", "libc", "app", "lua", "lwip", PADDING]
     assert report.total == ComponentSize(flash=0x100, iram=0x28, data=0x10, bss=0x30, sdk=0x40)
 
 
@@ -230,8 +229,28 @@ total               284,713  1,000   120  4,056    0
 """
 
 
-def test_table_is_plain_where_there_is_no_terminal() -> None:
-    console = Console(width=80, force_terminal=False)
+BUILD = {
+    "flash_size": 1048576,
+    "images": [
+        {"name": "0x00000.bin", "offset": 0, "length": 12345, "sha256": "0123456789abcdef" * 4},
+        {"name": "0x10000.bin", "offset": 65536, "length": 284713, "sha256": "fedcba9876" * 6},
+    ],
+    "flash": {"name": "flash.bin", "offset": 0, "length": 350249, "sha256": "00112233" * 8},
+}
+
+LAYOUT = """\
+Flash                offset   length  SHA-256
+0x00000.bin         0x00000   12,345  0123456789ab  copied into IRAM and DRAM at boot
+0x10000.bin         0x10000  284,713  fedcba9876fe  run where it lies
+flash.bin           0x00000  350,249  001122330011  all of it, for 1,048,576 bytes
+"""
+
+
+@pytest.mark.parametrize(
+    ("table", "text"), [(format_size_table(REPORT), TABLE), (format_layout(BUILD), LAYOUT)]
+)
+def test_table_is_plain_where_there_is_no_terminal(table: RenderableType, text: str) -> None:
+    console = Console(width=90, force_terminal=False)
     with console.capture() as capture:
-        console.print(format_size_table(REPORT))
-    assert "\n".join(line.rstrip() for line in capture.get().splitlines()) == TABLE.rstrip()
+        console.print(table)
+    assert [line.rstrip() for line in capture.get().splitlines()] == text.splitlines()

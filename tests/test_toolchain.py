@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -25,9 +26,9 @@ def test_the_compiler_compiles_with_its_library(tmp_path: Path) -> None:
     compiler = toolchain.find_compiler()
     source = tmp_path / "a.c"
     source.write_text("#include <string.h>\nsize_t f(const char *s) { return strlen(s); }\n")
-    command = [compiler.path, f"--specs={compiler.specs}", "-Os", "-c", source]
-    run_capture([*command, "-o", tmp_path / "a.o"])
-    header = run_capture([f"{compiler.prefix}readelf", "-h", tmp_path / "a.o"])
+    specs, output = f"--specs={compiler.specs}", tmp_path / "a.o"
+    run_capture([compiler.path, specs, "-Os", "-c", source, "-o", output])
+    header = run_capture([f"{compiler.prefix}readelf", "-h", output])
     assert "Tensilica Xtensa" in header
     assert _VERSION.fullmatch(compiler.version)
 
@@ -48,7 +49,7 @@ def test_ninja_of_an_older_package_and_of_the_path(
     (scripts_dir / "ninja").write_text("#!/usr/bin/python3\n")
     (scripts_dir / "ninja").chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(scripts_dir / "python"))
-    monkeypatch.setattr(toolchain.sysconfig, "get_path", lambda _: str(scripts_dir))
+    monkeypatch.setattr(sysconfig, "get_path", lambda _: str(scripts_dir))
     package_dir = tmp_path / "site" / "ninja"
     package_dir.mkdir(parents=True)
     (package_dir / "__init__.py").write_text("raise RuntimeError('imported')\n")

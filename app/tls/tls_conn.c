@@ -114,17 +114,19 @@ static int load_built_in_ca(mbedtls_x509_crt *chain)
 
 static void offer_versions_and_curves(mbedtls_ssl_config *config)
 {
+#ifdef MBEDTLS_ECP_C
+    static const NODEMCU_TLS_GROUP_TYPE groups[] = {NODEMCU_TLS_GROUPS};
+#endif
+
 #if MBEDTLS_VERSION_MAJOR >= 3
     mbedtls_ssl_conf_min_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
-#ifdef NODEMCU_TLS_GROUPS
-    static const uint16_t groups[] = {NODEMCU_TLS_GROUPS, MBEDTLS_SSL_IANA_TLS_GROUP_NONE};
+#ifdef MBEDTLS_ECP_C
     mbedtls_ssl_conf_groups(config, groups);
 #endif
 #else
     mbedtls_ssl_conf_min_version(config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
-#ifdef NODEMCU_TLS_GROUPS
-    static const mbedtls_ecp_group_id curves[] = {NODEMCU_TLS_GROUPS, MBEDTLS_ECP_DP_NONE};
-    mbedtls_ssl_conf_curves(config, curves);
+#ifdef MBEDTLS_ECP_C
+    mbedtls_ssl_conf_curves(config, groups);
 #endif
 #endif
 }
@@ -137,7 +139,7 @@ static int configure(struct tls_conn *conn, mbedtls_ssl_config *config)
     }
     mbedtls_ssl_conf_rng(config, tls_platform_random, NULL);
     mbedtls_ssl_conf_verify(config, forgive_dates_without_clock, NULL);
-    mbedtls_ssl_conf_max_frag_len(config, NODEMCU_TLS_MAX_FRAGMENT_CODE);
+    mbedtls_ssl_conf_max_frag_len(config, NODEMCU_TLS_MAX_FRAGMENT);
     offer_versions_and_curves(config);
     if (!conn->verify) {
         mbedtls_ssl_conf_authmode(config, MBEDTLS_SSL_VERIFY_NONE);

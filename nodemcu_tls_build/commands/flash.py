@@ -14,7 +14,7 @@ from nodemcu_tls_build.commands import device_arguments
 @click.command()
 @device_arguments
 def flash(port: str, build_dir: Path, baud: int) -> None:
-    """Write the build's images to the ESP8266 on the serial port PORT, with esptool."""
+    """Write a build to the ESP8266 on the serial port PORT."""
     from nodemcu_tls_build.flash import write_device
 
     write_device(build_dir, port, baud, click.echo)

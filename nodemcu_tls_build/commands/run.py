@@ -47,7 +47,10 @@ def run(  # noqa: PLR0913, PLR0917 -- one parameter an option
     timeout: float | None,
     flash_path: Path | None,
 ) -> None:
-    """Boot the flash image in IMAGE_DIR (./build) in QEMU, through the virtual boot ROM.
+    """Boot a build's flash image in QEMU: a script, or the prompt.
+
+    IMAGE_DIR is the output directory of the build, ./build when it is not given. The image is
+    booted from flash by the virtual boot ROM, as on the chip.
 
     Without --script the firmware's Lua prompt is on the terminal: ^D at an empty prompt or
     os.exit() leaves it. The exit code is that of os.exit(), 1 for an uncaught Lua error, 3 for

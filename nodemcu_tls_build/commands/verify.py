@@ -14,7 +14,7 @@ from nodemcu_tls_build.commands import device_arguments
 @click.command()
 @device_arguments
 def verify(port: str, build_dir: Path, baud: int) -> None:
-    """Compare the flash of the ESP8266 on the serial port PORT with the build's images."""
+    """Compare the ESP8266 on the serial port PORT with a build."""
     from nodemcu_tls_build.flash import verify_device
 
     verify_device(build_dir, port, baud, click.echo)

@@ -34,6 +34,12 @@ def _check_schema(value: object) -> object:
     return value
 
 
+def _check_some(values: tuple[str, ...]) -> tuple[str, ...]:
+    if not values:
+        raise ValueError("must name at least one")
+    return values
+
+
 def _check_unique(values: tuple[str, ...]) -> tuple[str, ...]:
     twice = sorted({value for value in values if values.count(value) > 1})
     if twice:
@@ -51,7 +57,7 @@ Digest = Literal["SHA-256", "SHA-224", "SHA-384", "SHA-512", "SHA-1", "RIPEMD-16
 Signature = Literal["ECDSA", "RSA"]
 Curve = Literal["secp256r1", "secp384r1", "secp256k1", "brainpoolP256r1", "brainpoolP384r1"]
 
-_Some = Field(min_length=1)
+_Some = AfterValidator(_check_some)  # in place of min_length, which also counts wrong members out
 _Unique = AfterValidator(_check_unique)
 
 

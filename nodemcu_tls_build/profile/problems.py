@@ -82,7 +82,8 @@ def _describe(location: Location, error: ErrorDetails) -> str:
         case "value_error":
             return f"{context['error']}, found {found}"
         case kind:
-            return f"{_WRONG.get(kind, error['msg']).format(**context)}, found {found}"
+            text = _WRONG[kind].format(**context) if kind in _WRONG else error["msg"]
+            return f"{text}, found {found}"
 
 
 _WRONG = {
@@ -90,7 +91,6 @@ _WRONG = {
     "tuple_type": "must be a list of strings",
     "string_type": "must be a string",
     "string_pattern_mismatch": "must be up to 48 letters, digits, dots, dashes and underscores",
-    "too_short": "must name at least one",
     "greater_than_equal": "must be at least {ge} bytes",
     "less_than_equal": "must be at most {le} bytes",
 }
@@ -147,8 +147,13 @@ def show_value(value: object) -> str:
 
 
 def _key(location: Location) -> str:
-    parts = (f".{part}" if isinstance(part, str) else f"[{part}]" for part in location)
+    """Return the location as dotted TOML key, with brackets for the number in a list."""
+    parts = (f"[{part}]" if isinstance(part, int) else f".{_show_part(part)}" for part in location)
     return "".join(parts).removeprefix(".")
+
+
+def _show_part(part: str) -> str:
+    return part if re.fullmatch(r"[\w-]+", part) else show_value(part)
 
 
 def _plain(name: str) -> str:

@@ -64,7 +64,7 @@ def fetch_with_apt(
         try:
             return _fetch(apt, origin, names, directory)
         except Unavailable as reason:
-            raise Unavailable("; ".join((str(reason), *complaints))) from reason
+            raise Unavailable("; ".join((*complaints, str(reason)))) from reason
 
 
 def _fetch(apt: _PrivateApt, origin: AptOrigin, names: Sequence[str], directory: Path) -> Path:

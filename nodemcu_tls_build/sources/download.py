@@ -30,7 +30,8 @@ def download_file(url: str, name: str, directory: Path) -> Path:
     except urllib.error.HTTPError as error:
         raise Unavailable(f"the server answered {error.code} {error.reason}") from error
     except urllib.error.URLError as error:
-        raise Unavailable(f"cannot be reached: {error.reason}") from error
+        reason = error.reason.strerror if isinstance(error.reason, OSError) else error.reason
+        raise Unavailable(f"cannot be reached: {reason or error.reason}") from error
     except (OSError, http.client.HTTPException) as error:
         raise Unavailable(f"the download broke off: {error or type(error).__name__}") from error
     return path

@@ -78,7 +78,9 @@ def find_source(  # noqa: PLR0913 -- by keyword
                     found = found or _fetch(source, archive_dir, cache_dir, report)
                     tree = _unpack(source, found, cache_dir, report)
     except OSError as error:
-        raise SourceError(f"cannot read {error.filename}: {error.strerror}") from error
+        raise SourceError(
+            f"cannot read {error.filename}: {error.strerror}", "Check its kind and permissions."
+        ) from error
     return tree
 
 
@@ -178,12 +180,14 @@ def _unpack(
 @contextmanager
 def _hold_cache(cache_dir: Path, report: Callable[[str], None]) -> Iterator[None]:
     """Keep other processes from changing the cache; the lock goes when the process does."""
-    make_directory(cache_dir)
-    path = cache_dir / ".lock"
     try:
-        file = path.open("w")
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        file = (cache_dir / ".lock").open("w")
     except OSError as error:
-        raise explain_write_error(path, error) from error
+        raise OutputError(
+            f"cannot write the cache {cache_dir}: {error.strerror}",
+            "Make it writable for this user, or set XDG_CACHE_HOME to another place.",
+        ) from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,83 @@
+"""How a build shows what it is doing: one bar on a terminal, plain lines elsewhere."""
+
+# ruff: noqa: PLC0415 -- what is heavy is imported when it is needed: `--help` stays quick
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
+
+    from nodemcu_tls_build.build import Progress
+
+
+class _Silent:
+    def status(self, text: str) -> None:
+        pass
+
+    def step(self, done: int, total: int, text: str) -> None:
+        pass
+
+
+class _Lines:
+    """One line a step on standard error, as a log wants it."""
+
+    def status(self, text: str) -> None:
+        click.echo(text, err=True)
+
+    def step(self, done: int, total: int, text: str) -> None:
+        click.echo(f"[{done}/{total}] {text}", err=True)
+
+
+class _OneBar:
+    """A bar that comes with the first step: a build with nothing to do shows none."""
+
+    def __init__(self) -> None:
+        self.bar: Bar | None = None
+        self._task: TaskID | None = None
+
+    def status(self, text: str) -> None:
+        if self.bar is None:
+            click.echo(text, err=True)
+        else:
+            self.bar.console.print(text, markup=False, highlight=False)
+
+    def step(self, done: int, total: int, text: str) -> None:
+        if self.bar is None or self._task is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+            self.bar = Progress(
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.description}", markup=False),
+                console=Console(stderr=True, no_color=bool(os.environ.get("NO_COLOR")) or None),
+                transient=True,
+            )
+            self._task = self.bar.add_task("", total=total)
+            self.bar.start()
+        self.bar.update(self._task, completed=done, total=total, description=text[-60:])
+
+
+@contextmanager
+def show_progress(*, quiet: bool) -> Iterator[Progress]:
+    """Give a build something to report to; the bar is gone when the build is over."""
+    if quiet:
+        yield _Silent()
+    elif not sys.stderr.isatty():
+        yield _Lines()
+    else:
+        bar = _OneBar()
+        try:
+            yield bar
+        finally:
+            if bar.bar is not None:
+                bar.bar.stop()
