@@ -14,6 +14,7 @@
 #include "lazy.h"
 #include "modules.h"
 #include "repl.h"
+#include "stream.h"
 
 #define NETWORK_WAIT_MS 5000u
 
@@ -105,22 +106,25 @@ static const char *read_script(lua_State *L, void *buffer, size_t *length)
     return got > 0 ? buffer : NULL;
 }
 
-/* Run as a callback, so that a script that does not even compile ends like one that fails. */
-static int run_script(lua_State *L)
+/* Loaded here, not in a protected call: the parser needs what stack there is. */
+static void run_script(lua_State *L)
 {
     static char buffer[LUAL_BUFFERSIZE];
+    char name[LUA_IDSIZE] = "@";
+    const char *path = board_script_name();
+    size_t length = strlen(path), room = sizeof name - 2;
 
-    lua_pushfstring(L, "@%s", board_script_name());
-    if (lua_load(L, read_script, buffer, lua_tostring(L, -1)) != 0) {
-        return lua_error(L);
+    strcpy(name + 1, length > room ? path + length - room : path);
+    if (lua_load(L, read_script, buffer, name) == 0) {
+        callback_run(L, 0);
+    } else {
+        callback_fail(L);
     }
-    lua_call(L, 0, 0);
-    return 0;
 }
 
 static bool is_anything_pending(void)
 {
-    return tmr_pending() || net_pending() || socket_pending();
+    return tmr_pending() || net_pending() || socket_pending() || stream_any_unsent();
 }
 
 static void run_loop(lua_State *L, bool is_script)
@@ -156,8 +160,7 @@ int main(void)
 
     if (is_script) {
         callback_end_on_error();
-        lua_pushcfunction(L, run_script);
-        callback_run(L, 0);
+        run_script(L);
     } else {
         repl_start();
     }

@@ -24,7 +24,7 @@ _UPSTREAM_FILES = {
 _LUA_LEFT_OUT = {"lua.c", "luac.c", "linit.c", "liolib.c", "loslib.c", "loadlib.c"}
 _UPSTREAM_INCLUDES = {"mbedtls": "include", "lwip": "src/include", "lua": "src"}
 
-_APP_DIRS = (".", "modules", "tls", "net", "board/virtual", "runtime")
+_APP_DIRS = (".", "modules", "tls", "net", "lua", "board/virtual", "runtime")
 _BOOT_FILES = ("boot/*", "board/virtual/uart.c", "board/virtual/simcall.S")
 _APP_INCLUDES = (
     *("include", ".", "modules", "tls", "net", "lua", "board", "board/virtual", "runtime"),

@@ -172,6 +172,8 @@ def _read_segments(data: bytes, count: int) -> tuple[tuple[Segment, ...], int]:
             raise ImageError(
                 f"segment {number} has {length:,} bytes, the image only {len(data) - offset:,} more"
             )
+        if address % 4:
+            raise ImageError(f"segment {number} at {address:#x} is not aligned to a word")
         if not (DRAM.covers(address, length) or IRAM.covers(address, length)):
             raise ImageError(
                 f"segment {number} ({length:,} bytes at {address:#x}) is outside DRAM and IRAM"

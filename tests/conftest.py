@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -50,6 +55,39 @@ def source_archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]
             )
         archives[f"{source.name}-{source.version}"] = next(p for p in paths if p.exists())
     return archives
+
+
+@pytest.fixture(scope="session")
+def build_firmware(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path | None], Path]:
+    """Return a function that builds the default profile with a CA file and returns its directory.
+
+    All workers of a test run share one work directory, so only the first build compiles it all.
+    """
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    root = root / "firmware"
+    root.mkdir(exist_ok=True)
+
+    def build(ca_path: Path | None = None) -> Path:
+        build_dir = root / sha256(ca_path.read_bytes() if ca_path else b"").hexdigest()[:16]
+        with (root / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not build_dir.exists():
+                command = [sys.executable, "-m", "nodemcu_tls_build", "build", "--out", "all"]
+                command += ["--ca", str(ca_path)] if ca_path else []
+                subprocess.run(command, check=True, cwd=root, timeout=900)
+                shutil.copytree(root / "all", root / "new", ignore=lambda *_: ["work"])
+                (root / "new").rename(build_dir)
+        return build_dir
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def firmware(build_firmware: Callable[[Path | None], Path]) -> Path:
+    """Return a build of the default profile that has no CA in it."""
+    return build_firmware(None)
 
 
 @pytest.fixture

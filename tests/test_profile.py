@@ -167,7 +167,7 @@ max_fragment = 3000
         f"19: tls.curves[2]: 7 is not one of {curves}",
         '20: tls.in_buffer: must be at most 16384 bytes, found "64KiB"',
         "21: tls.out_buffer: must be at least 512 bytes, found 100",
-        "22: tls.max_fragment: 3000 is not one of 512, 1024, 2048, 4096",
+        '22: tls.max_fragment: 3000 is not one of 512, "1KiB", "2KiB", "4KiB"',
     ]
 
 
@@ -211,6 +211,10 @@ def test_what_is_wrong_in_itself_causes_no_conflict(tmp_path: Path) -> None:
         (
             "tls.curves = 2026-01-01\n",
             '3: tls.curves: must be a list of strings, found "2026-01-01"',
+        ),
+        (
+            'board.flash_size = "2MiB"\n',
+            '3: board.flash_size: "2MiB" is not one of "512KiB", "1MiB"',
         ),
         ("description = 1\n", "3: description: must be a string, found 1"),
         ('"\\u001b[2J" = 1\n', ' "\\u001b[2J": unknown key, found 1; known here: '),

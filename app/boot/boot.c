@@ -41,8 +41,7 @@ void boot_main(void)
         return; /* not reached: the emulator has ended */
     }
     for (unsigned i = 0; i < image.segment_count; i++) {
-        memcpy((void *)image.segments[i].address, image.segments[i].data,
-               image.segments[i].length);
+        memcpy((void *)image.segments[i].address, image.segments[i].data, image.segments[i].length);
     }
     ((void (*)(void))image.entry)();
 }

@@ -19,8 +19,8 @@ static int lies_in(uint32_t address, uint32_t length, uint32_t base, uint32_t si
 
 static int is_loadable(uint32_t address, uint32_t length)
 {
-    return lies_in(address, length, LX106_DRAM_BASE, LX106_DRAM_SIZE) ||
-           lies_in(address, length, LX106_IRAM_BASE, LX106_IRAM_SIZE);
+    return address % 4 == 0 && (lies_in(address, length, LX106_DRAM_BASE, LX106_DRAM_SIZE) ||
+                                lies_in(address, length, LX106_IRAM_BASE, LX106_IRAM_SIZE));
 }
 
 static uint8_t fold_checksum(uint8_t checksum, const uint8_t *data, uint32_t length)
@@ -82,7 +82,7 @@ const char *boot_image_reason(int error)
     case BOOT_IMAGE_ERR_TRUNCATED:
         return "truncated segment";
     case BOOT_IMAGE_ERR_ADDRESS:
-        return "segment outside DRAM and IRAM";
+        return "segment outside DRAM and IRAM, or not aligned";
     case BOOT_IMAGE_ERR_CHECKSUM:
         return "bad checksum";
     case BOOT_IMAGE_ERR_ENTRY:

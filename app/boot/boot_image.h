@@ -19,7 +19,7 @@ enum boot_image_err {
     BOOT_IMAGE_ERR_MAGIC = -1,     /* the flash does not start with an image */
     BOOT_IMAGE_ERR_COUNT = -2,     /* no segments, or more than the ROM takes */
     BOOT_IMAGE_ERR_TRUNCATED = -3, /* a segment or the checksum lies beyond the flash */
-    BOOT_IMAGE_ERR_ADDRESS = -4,   /* a segment does not fit in DRAM or IRAM */
+    BOOT_IMAGE_ERR_ADDRESS = -4,   /* a segment is not word-aligned in DRAM or IRAM */
     BOOT_IMAGE_ERR_CHECKSUM = -5,
     BOOT_IMAGE_ERR_ENTRY = -6, /* the entry point is outside IRAM */
 };

@@ -7,8 +7,8 @@
 #ifndef LX106_H
 #define LX106_H
 
-#define LX106_DRAM_BASE 0x3ffe8000u /* data RAM for programs */
-#define LX106_DRAM_SIZE 0x14000u    /* 80 KiB, the vendor SDK's share included */
+#define LX106_DRAM_BASE 0x3ffe8000u     /* data RAM for programs */
+#define LX106_DRAM_SIZE 0x14000u        /* 80 KiB, the vendor SDK's share included */
 #define LX106_ROM_DATA_BASE 0x3fffc000u /* the boot ROM's data, and the stack above it */
 #define LX106_STACK_BASE 0x3fffe000u
 #define LX106_STACK_TOP 0x40000000u

@@ -9,11 +9,19 @@
 
 #include <luaconf.h>
 
-/* On the C stack: LUAL_BUFFERSIZE per luaL_Buffer, and a parser frame per nested construct. */
+/* On the C stack, one in every luaL_Buffer. */
 #undef LUAL_BUFFERSIZE
 #define LUAL_BUFFERSIZE 256
+
+/*
+ * Lua limits the depth of its C recursion (the parser, pcall, metamethods, coroutines) by counting
+ * levels of any size. With 8 KiB of stack it is their size that matters, so the limit depends on
+ * what is left of it; the parser, which calls nothing large, may take more than the rest.
+ */
+int lua_c_levels(int is_parser);
 #undef LUAI_MAXCCALLS
-#define LUAI_MAXCCALLS 30
+#define LUAI_MAXCCALLS lua_c_levels(__builtin_strcmp(__func__, "enterlevel") == 0)
+
 #undef LUAI_MAXCALLS
 #define LUAI_MAXCALLS 1000
 #undef LUAI_MAXCSTACK
@@ -21,8 +29,15 @@
 #undef LUA_IDSIZE
 #define LUA_IDSIZE 60
 
-/* A collection cycle starts when memory has grown by half, not doubled. */
+/* Most numbers are small and whole: printf() would take a kilobyte of stack for them. */
+int lua_format_number(char *to, double number);
+#undef lua_number2str
+#define lua_number2str(to, number) lua_format_number((to), (number))
+
+/* There is no heap to spare for garbage: collect early and fast. */
 #undef LUAI_GCPAUSE
-#define LUAI_GCPAUSE 150
+#define LUAI_GCPAUSE 110
+#undef LUAI_GCMUL
+#define LUAI_GCMUL 400
 
 #endif

@@ -56,16 +56,21 @@ void callback_end_on_error(void)
     end_on_error = true;
 }
 
-void callback_run(lua_State *L, int arguments)
+void callback_fail(lua_State *L)
 {
-    if (callback_pcall(L, arguments) == 0) {
-        return;
-    }
     const char *message = lua_tostring(L, -1);
+
     board_console_write(message, strlen(message));
     board_console_write("\n", 1);
     lua_pop(L, 1);
     if (end_on_error) {
         board_exit(EXIT_LUA_ERROR);
+    }
+}
+
+void callback_run(lua_State *L, int arguments)
+{
+    if (callback_pcall(L, arguments) != 0) {
+        callback_fail(L);
     }
 }

@@ -17,6 +17,9 @@ void callback_run(lua_State *L, int arguments);
 
 void callback_end_on_error(void);
 
+/* Print the error message on top of the stack, take it off, and end as said above. */
+void callback_fail(lua_State *L);
+
 /* As lua_pcall(), with the traceback in the message. */
 int callback_pcall(lua_State *L, int arguments);
 

@@ -17,8 +17,8 @@ enum socket_event {
     EVENT_RECEIVE,
     EVENT_SENT,
 };
-static const char *const event_names[] = {"dns",     "connection", "reconnection", "disconnection",
-                                          "receive", "sent",       NULL};
+static const char *const event_names[] = {
+    "dns", "connection", "reconnection", "disconnection", "receive", "sent", NULL};
 
 /* Keys of the environment table: the callbacks by event, then the queue of strings. */
 #define KEY_CALLBACK(event) ((event) + 1)
@@ -110,8 +110,8 @@ static void flush_queue(lua_State *L, struct socket *socket)
         lua_rawgeti(L, -1, KEY_QUEUE(socket->queue_head));
         const char *data = lua_tolstring(L, -1, &length);
         while (socket->sent < length) {
-            int put = socket->transport->write(socket->conn, data + socket->sent,
-                                               length - socket->sent);
+            int put =
+                socket->transport->write(socket->conn, data + socket->sent, length - socket->sent);
             if (put <= 0) { /* full, or failed: the poll will tell */
                 lua_pop(L, 2);
                 return;

@@ -259,9 +259,10 @@ static const luaL_Reg functions[] = {
 };
 
 static const luaL_Reg methods[] = {
-    {"register", tmr_register}, {"alarm", tmr_alarm},           {"start", tmr_start},
-    {"stop", tmr_stop},         {"unregister", tmr_unregister}, {"interval", tmr_interval},
-    {"state", tmr_state},       {NULL, NULL},
+    {"register", tmr_register},     {"alarm", tmr_alarm},
+    {"start", tmr_start},           {"stop", tmr_stop},
+    {"unregister", tmr_unregister}, {"interval", tmr_interval},
+    {"state", tmr_state},           {NULL, NULL},
 };
 
 static void set_constant(lua_State *L, const char *name, int value)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include <lwip/dns.h>
+#include <lwip/priv/tcp_priv.h>
 #include <lwip/tcp.h>
 
 /* A DNS query cannot be taken back from lwIP: one whose stream closed has no owner any more. */
@@ -235,6 +236,16 @@ void stream_close(struct stream *stream)
         stream->pcb = NULL;
     }
     stream->tell_open = stream->tell_sent = stream->tell_ended = stream->tell_failed = false;
+}
+
+bool stream_any_unsent(void)
+{
+    for (const struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL; pcb = pcb->next) {
+        if (pcb->unsent != NULL || pcb->unacked != NULL) {
+            return true;
+        }
+    }
+    return false;
 }
 
 const char *stream_reason(int error)

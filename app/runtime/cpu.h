@@ -10,6 +10,8 @@
 uint32_t cpu_ticks(void);
 void cpu_wait(uint32_t ticks);
 
+/* Bytes of the stack below the caller's frame. */
+size_t stack_room(void);
 /* Bytes of the stack that were never used since start. 0 means that it overflowed. */
 size_t stack_unused(void);
 

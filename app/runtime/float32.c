@@ -86,9 +86,7 @@ static inline __attribute__((always_inline)) uint32_t add(uint32_t a, uint32_t b
         return 0;
     }
     shift = __builtin_clz(significand) - 5;
-    if (shift > exponent - 1) {
-        shift = exponent - 1;
-    }
+    /* Below the normal range, rounding shifts it back: exactly, as zeros came in. */
     return softfp_round32(sign, exponent - shift, significand << shift);
 }
 

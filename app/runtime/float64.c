@@ -100,9 +100,7 @@ static inline __attribute__((always_inline)) uint64_t add(uint64_t a, uint64_t b
         return 0;
     }
     shift = count_leading_zeros(significand) - 8;
-    if (shift > exponent - 1) {
-        shift = exponent - 1;
-    }
+    /* Below the normal range, rounding shifts it back: exactly, as zeros came in. */
     return round64(sign, exponent - shift, significand << shift);
 }
 

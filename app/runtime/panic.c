@@ -9,6 +9,11 @@
 
 extern const uint32_t __stack_base[], __stack_top[];
 
+size_t stack_room(void)
+{
+    return (size_t)((const char *)__builtin_frame_address(0) - (const char *)__stack_base);
+}
+
 size_t stack_unused(void)
 {
     const uint32_t *word = __stack_base;

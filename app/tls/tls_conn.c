@@ -17,6 +17,18 @@
 
 #define HANDSHAKE_TIMEOUT_MS 30000u /* between the start of the handshake and its end */
 
+#define MIN_FINITE_FIELD_BITS 2048 /* RSA keys and DHE groups (NIST SP 800-57) */
+
+/* mbedTLS's default, and every curve that the profile has built in. */
+static const mbedtls_x509_crt_profile certificate_profile = {
+    .allowed_mds =
+        MBEDTLS_X509_ID_FLAG(MBEDTLS_MD_SHA224) | MBEDTLS_X509_ID_FLAG(MBEDTLS_MD_SHA256) |
+        MBEDTLS_X509_ID_FLAG(MBEDTLS_MD_SHA384) | MBEDTLS_X509_ID_FLAG(MBEDTLS_MD_SHA512),
+    .allowed_pks = UINT32_MAX,
+    .allowed_curves = UINT32_MAX,
+    .rsa_min_bitlen = MIN_FINITE_FIELD_BITS,
+};
+
 struct tls_engine {
     mbedtls_ssl_context ssl;
     mbedtls_ssl_config config;
@@ -139,6 +151,10 @@ static int configure(struct tls_conn *conn, mbedtls_ssl_config *config)
     }
     mbedtls_ssl_conf_rng(config, tls_platform_random, NULL);
     mbedtls_ssl_conf_verify(config, forgive_dates_without_clock, NULL);
+    mbedtls_ssl_conf_cert_profile(config, &certificate_profile);
+#ifdef MBEDTLS_DHM_C
+    mbedtls_ssl_conf_dhm_min_bitlen(config, MIN_FINITE_FIELD_BITS);
+#endif
     mbedtls_ssl_conf_max_frag_len(config, NODEMCU_TLS_MAX_FRAGMENT);
     offer_versions_and_curves(config);
     if (!conn->verify) {

@@ -19,16 +19,6 @@ static int read_entropy(void *context, unsigned char *buffer, size_t length)
     return board_random(buffer, length) < 0 ? MBEDTLS_ERR_CTR_DRBG_ENTROPY_SOURCE_FAILED : 0;
 }
 
-static mbedtls_time_t read_clock(mbedtls_time_t *out)
-{
-    mbedtls_time_t now = (mbedtls_time_t)board_epoch();
-
-    if (out != NULL) {
-        *out = now;
-    }
-    return now;
-}
-
 #if MBEDTLS_VERSION_MAJOR >= 3
 mbedtls_ms_time_t mbedtls_ms_time(void)
 {
@@ -41,7 +31,6 @@ int tls_platform_start(void)
     static const char purpose[] = "nodemcu-tls";
 
     if (!started) {
-        mbedtls_platform_set_time(read_clock);
         mbedtls_ctr_drbg_init(&generator);
         started = mbedtls_ctr_drbg_seed(&generator, read_entropy, NULL,
                                         (const unsigned char *)purpose, strlen(purpose)) == 0;

@@ -1,13 +1,13 @@
 /*
- * tls_platform.h - what mbedTLS asks of the board: the date, and random numbers by CTR_DRBG
- * (NIST SP 800-90A).
+ * tls_platform.h - what mbedTLS asks of the board: random numbers, by CTR_DRBG (NIST SP 800-90A).
+ * The date it takes from the C library's time().
  */
 #ifndef TLS_PLATFORM_H
 #define TLS_PLATFORM_H
 
 #include <stddef.h>
 
-/* Set the clock and seed the generator unless that was done. Returns 0, or TLS_ERR_RANDOM. */
+/* Seed the generator unless that was done. Returns 0, or TLS_ERR_RANDOM. */
 int tls_platform_start(void);
 
 /* mbedTLS's f_rng; `context` is not used. */

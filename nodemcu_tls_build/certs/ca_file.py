@@ -41,19 +41,20 @@ def load_ca_file(path: Path, *, now: datetime) -> CaBundle:
     text = _decode(_read(path), path)
     findings = list(_find_binary(text))
     certificates: dict[bytes, ReadCertificate] = {}
-    for index, block in enumerate(split_pem(text), start=1):
+    count = 0
+    for block in split_pem(text):
         finding = _find_block_fault(block)
-        if finding is None:
-            place = f"certificate {index}"
-            certificate = read_certificate(block.data)
-            if certificate is None:
-                message = f"{place} (line {block.line}) is damaged: its bytes are no certificate"
-                finding = Finding(message, _COPY_HINT)
-            elif block.data not in certificates:
-                certificates[block.data] = certificate
-                findings += check_ca(certificate, place, now=now)
         if finding is not None:
             findings.append(finding)
+            continue
+        count += 1
+        certificate = read_certificate(block.data)
+        if certificate is None:
+            message = f"certificate {count} (line {block.line}) is damaged: it cannot be decoded"
+            findings.append(Finding(message, _COPY_HINT))
+        elif block.data not in certificates:
+            certificates[block.data] = certificate
+            findings += check_ca(certificate, f"certificate {count}", now=now)
     findings += _find_too_much(certificates)
     if findings:
         raise _explain(path, findings)
@@ -120,7 +121,7 @@ def _find_block_fault(block: PemBlock) -> Finding | None:
     if block.label.endswith("CERTIFICATE REQUEST"):
         return Finding(f"{place}a certificate request is not a certificate", _REQUEST_HINT)
     if block.label not in _LABELS:
-        return Finding(f"{place}{block.label} is not a certificate", _PEM_HINT)
+        return Finding(f"{place}{block.label} does not belong into a CA file", _PEM_HINT)
     return None
 
 

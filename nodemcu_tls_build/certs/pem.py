@@ -55,8 +55,10 @@ def _close_block(label: str, start: int, body: list[str], line: str) -> PemBlock
     if not text:
         return PemBlock(label, start, fault="is empty")
     try:
+        if len(text) % 4:  # which a2b_base64 forgives behind padding
+            raise binascii.Error
         return PemBlock(label, start, binascii.a2b_base64(text, strict_mode=True))
-    except (binascii.Error, ValueError):  # ValueError: not ASCII
+    except ValueError:  # binascii.Error, or not ASCII
         return PemBlock(label, start, fault="is not base64")
 
 

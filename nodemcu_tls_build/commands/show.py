@@ -6,8 +6,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nodemcu_tls_build.memmap import BOOT_OFFSET, IROM_OFFSET
-
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
@@ -25,31 +23,12 @@ _COLUMNS = ("flash", "iram", "data", "bss", "sdk")
 
 def format_layout(build: dict[str, Any]) -> RenderableType:
     """Lay out what goes where in flash, from a build's report; at most 79 columns."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("Flash", min_width=18, no_wrap=True)
-    for column in ("offset", "end", "bytes"):
-        table.add_column(column, justify="right", no_wrap=True)
+    table = _make_table("Flash", ("offset", "end", "bytes"))
     table.add_column("SHA-256", no_wrap=True)
     for image in build["images"]:
         start, length = image["offset"], image["length"]
         row = (image["name"], f"{start:#07x}", f"{start + length:#07x}", f"{length:,}")
         table.add_row(*row, image["sha256"][:16])
-    return table
-
-_IMAGE_REMARKS = {
-    BOOT_OFFSET: "copied into IRAM and DRAM at boot",
-    IROM_OFFSET: "run where it lies",
-}
-
-
-def format_layout(report: dict[str, Any]) -> RenderableType:
-    """Lay out what a build's report says of flash: what lies where; at most 79 columns."""
-    table = _make_table("Flash", ("offset", "length", "SHA-256", ""))
-    for image in report["images"]:
-        table.add_row(*_format_image(image), _IMAGE_REMARKS.get(image["offset"], ""))
-    table.add_row(*_format_image(report["flash"]), f"all of it, for {report['flash_size']:,} bytes")
     return table
 
 
@@ -58,10 +37,6 @@ def format_size_table(report: SizeReport) -> RenderableType:
     from rich.console import Group
 
     return Group(_format_regions(report), "", _format_components(report))
-
-
-def _format_image(image: dict[str, Any]) -> tuple[str, ...]:
-    return image["name"], f"{image['offset']:#07x}", f"{image['length']:,}", image["sha256"][:12]
 
 
 def _format_regions(report: SizeReport) -> Table:

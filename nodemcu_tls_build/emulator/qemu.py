@@ -46,9 +46,9 @@ class RunRequest:
 def run_image(request: RunRequest, *, on_warning: Callable[[str], None]) -> int:
     """Boot the build in `image_dir`; return the firmware's exit code, 124 after the timeout."""
     output = load_build_output(request.image_dir)
-    rom_path = _require_file(request.image_dir / "bootrom.elf")
-    image = _require_file(request.image_dir / "flash.bin").read_bytes()
-    flash = pad_to_flash(image, output.flash_size)
+    rom_path = request.image_dir / "bootrom.elf"
+    _read_part(rom_path)
+    flash = pad_to_flash(_read_part(request.image_dir / "flash.bin"), output.flash_size)
     if request.script_path:
         _check_script(request.script_path)
     qemu_path = find_qemu()
@@ -121,10 +121,15 @@ def _quote(value: str) -> str:
     return value.replace(",", ",,")  # QEMU's own way
 
 
-def _require_file(path: Path) -> Path:
-    if not path.is_file():
-        raise ImageError(f"{path} is missing", f"Make it: nodemcu-tls build --out {path.parent}")
-    return path
+def _read_part(path: Path) -> bytes:
+    """Read a file that every build has."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ImageError(
+            f"cannot read {path}: {error.strerror}",
+            f"Make it again: nodemcu-tls build --out {path.parent}",
+        ) from error
 
 
 def _check_script(path: Path) -> None:

@@ -106,7 +106,6 @@ def _platform_macros() -> Iterator[Macro]:
     yield Macro("MBEDTLS_PLATFORM_C", "the firmware puts functions of the board in place")
     yield Macro("MBEDTLS_HAVE_TIME", "the board has a clock")
     yield Macro("MBEDTLS_HAVE_TIME_DATE", "certificates are valid for a time only")
-    yield Macro("MBEDTLS_PLATFORM_TIME_ALT", "the clock is set with mbedtls_platform_set_time()")
     yield Macro("MBEDTLS_PLATFORM_MS_TIME_ALT", "the firmware defines mbedtls_ms_time()")
 
 
@@ -135,9 +134,9 @@ def _cipher_macros(profile: Profile) -> Iterator[Macro]:
     yield Macro("MBEDTLS_CIPHER_C", "one interface to all ciphers")
     for cipher in tls.ciphers:
         yield Macro(_CIPHERS[cipher], f"tls.ciphers: {cipher}")
-    yield Macro("MBEDTLS_AES_ROM_TABLES", "8 KiB of tables stay in flash")
+    yield Macro("MBEDTLS_AES_ROM_TABLES", "the tables stay in flash")
     if profile.mbedtls.optimise == "size":
-        yield Macro("MBEDTLS_AES_FEWER_TABLES", "mbedtls.optimise: a quarter of the tables")
+        yield Macro("MBEDTLS_AES_FEWER_TABLES", "mbedtls.optimise: one table in four")
         if "CAMELLIA" in tls.ciphers:
             yield Macro("MBEDTLS_CAMELLIA_SMALL_MEMORY", "mbedtls.optimise: fewer tables")
     for mode in tls.modes:
@@ -200,7 +199,7 @@ def _curve_macros(profile: Profile) -> Iterator[Macro]:
 def _certificate_macros(profile: Profile) -> Iterator[Macro]:
     yield Macro("MBEDTLS_X509_USE_C", "certificates")
     yield Macro("MBEDTLS_X509_CRT_PARSE_C", "the server's chain and the CA")
-    yield Macro("MBEDTLS_X509_MAX_INTERMEDIATE_CA", "a longer chain would not fit a record", "4")
+    yield Macro("MBEDTLS_X509_MAX_INTERMEDIATE_CA", "all of a chain has to fit a record", "4")
     yield Macro("MBEDTLS_X509_CHECK_KEY_USAGE", "a certificate serves what it was issued for")
     yield Macro("MBEDTLS_X509_CHECK_EXTENDED_KEY_USAGE", "a server's certificate is a server's")
     yield Macro("MBEDTLS_X509_REMOVE_INFO", "no texts for people about certificates")

@@ -98,7 +98,7 @@ _WRONG = {
 
 def _explain_choice(location: Location, value: object) -> str:
     choices = _list_choices(location)
-    text = f"{show_value(value)} is not one of {', '.join(map(show_value, choices))}"
+    text = f"{_show_choice(value)} is not one of {', '.join(map(_show_choice, choices))}"
     names = [choice for choice in choices if isinstance(choice, str)]
     nearest = find_nearest(value, names) if isinstance(value, str) else None
     return text if nearest is None else f'{text}; did you mean "{nearest}"?'
@@ -144,6 +144,15 @@ def show_value(value: object) -> str:
     """Return a value as TOML would have it, shortened to fit into a sentence."""
     text = json.dumps(value, default=str)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _show_choice(choice: object) -> str:
+    """Return a choice as people write it, a size with its unit."""
+    if isinstance(choice, int) and choice > 0:
+        for unit, size in (("MiB", 1024 * 1024), ("KiB", 1024)):
+            if choice % size == 0:
+                return f'"{choice // size}{unit}"'
+    return show_value(choice)
 
 
 def _key(location: Location) -> str:

@@ -7,6 +7,8 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
+/* Several to a line. */
+/* clang-format off */
 static const uint32_t f32_edges[] = {
     /* zero and denormals */
     0x00000000, 0x00000001, 0x00000002, 0x00000003, 0x00400000, 0x007ffffe, 0x007fffff,
@@ -49,6 +51,7 @@ static const uint64_t f64_edges[] = {
     0x7fefffffffffffff, 0x7ff0000000000000, 0x7ff0000000000001, 0x7ff7ffffffffffff,
     0x7ff8000000000000, 0x7fffffffffffffff,
 };
+/* clang-format on */
 
 enum {
     f32_edge_count = 2 * COUNT(f32_edges),

@@ -40,19 +40,20 @@ SUPPLIED(EXPECT1, EXPECT2)
 SUPPLIED(ACTUAL1, ACTUAL2)
 
 #define ROW1(result, name, x_type, operands, expression)                                           \
-    {#name,         actual_##name, expect_##name, random_##operands,                               \
+    {#name,         actual_##name, expect_##name,       random_##operands,                         \
      x_type##_edge, x_type##_edge, x_type##_edge_count, 1},
 
 #define ROW2(result, name, x_type, y_type, operands, expression)                                   \
-    {#name,         actual_##name, expect_##name,  random_##operands,                              \
+    {#name,         actual_##name, expect_##name,       random_##operands,                         \
      x_type##_edge, y_type##_edge, x_type##_edge_count, y_type##_edge_count},
 
 static const struct operation operations[] = {SUPPLIED(ROW1, ROW2)};
 
-/* The chip traps on a zero divisor, the host ends the program: target_check.c tries that. */
+/* The chip traps on a zero divisor, the host ends the program: target_divide.c tries that. */
 static int divides_by_zero(const struct operation *operation, uint64_t y)
 {
-    return y == 0 && (operation->random == random_divide_32 || operation->random == random_divide_64);
+    return y == 0 &&
+           (operation->random == random_divide_32 || operation->random == random_divide_64);
 }
 
 static int check_pair(const struct operation *operation, uint64_t x, uint64_t y)
@@ -125,8 +126,7 @@ static int check_nans(void)
         } u = {rows[i].value};
 
         if ((u.bits & magnitude) != rows[i].expected) {
-            printf("NaN %zu: 0x%" PRIx64 ", expected 0x%" PRIx64 "\n", i, u.bits,
-                   rows[i].expected);
+            printf("NaN %zu: 0x%" PRIx64 ", expected 0x%" PRIx64 "\n", i, u.bits, rows[i].expected);
             wrong++;
         }
     }

@@ -17,6 +17,19 @@ typedef uint64_t u64;
 typedef float f32;
 typedef double f64;
 
+#ifdef __XTENSA__
+/* By name where no C expression means the helper, for all operands. */
+#include "runtime.h"
+#define WIDE_PRODUCT(x, y) __umulsidi3(x, y)
+#define FIX_I32(x) __fixdfsi(x)
+#define FIX_U32(x) __fixunsdfsi(x)
+#define FIX_F32_U32(x) __fixunssfsi(x)
+#else
+#define WIDE_PRODUCT(x, y) ((u64)(x) * (y))
+#define FIX_I32(x) fix_i32(x)
+#define FIX_U32(x) fix_u32(x)
+#define FIX_F32_U32(x) fix_f32_u32(x)
+
 /* Where C leaves a conversion undefined, the values that runtime.h promises. */
 static inline i32 fix_i32(f64 x)
 {
@@ -47,10 +60,12 @@ static inline u32 fix_f32_u32(f32 x)
     }
     return x > -0x1p32f ? 0 - (u32)-x : 0x80000000u;
 }
+#endif
 
 /*
- * What app/runtime/ supplies: OP1(result, name, x's type, expression) and
- * OP2(result, name, x's type, y's type, operands, expression).
+ * What app/runtime/ supplies: OP1(result, name, x's type, operands, expression) and
+ * OP2(result, name, x's type, y's type, operands, expression). Types are those above; `operands`
+ * is the end of a function's name in operands.h.
  *
  * The quotient INT_MIN / -1 is undefined in C and promised by runtime.h to wrap.
  */
@@ -65,18 +80,18 @@ static inline u32 fix_f32_u32(f32 x)
     OP2(i64, divdi3, i64, i64, divide_64, y == -1 ? (i64)(0 - (u64)x) : x / y)                     \
     OP2(f32, addsf3, f32, f32, add_f32, x + y)                                                     \
     OP2(f32, subsf3, f32, f32, add_f32, x - y)                                                     \
-    OP2(f32, mulsf3, f32, f32, multiply_f32, x *y)                                                 \
+    OP2(f32, mulsf3, f32, f32, multiply_f32, (x * y))                                              \
     OP2(f64, adddf3, f64, f64, add_f64, x + y)                                                     \
     OP2(f64, subdf3, f64, f64, add_f64, x - y)                                                     \
-    OP2(f64, muldf3, f64, f64, multiply_f64, x *y)                                                 \
+    OP2(f64, muldf3, f64, f64, multiply_f64, (x * y))                                              \
     OP2(f64, divdf3, f64, f64, divide_f64, x / y)                                                  \
     OP1(f32, floatsisf, i32, any_32, (f32)x)                                                       \
     OP1(f32, floatunsisf, u32, any_32, (f32)x)                                                     \
     OP1(f64, floatsidf, i32, any_32, (f64)x)                                                       \
     OP1(f64, floatunsidf, u32, any_32, (f64)x)                                                     \
-    OP1(u32, fixunssfsi, f32, convert_f32, fix_f32_u32(x))                                         \
-    OP1(i32, fixdfsi, f64, convert_f64, fix_i32(x))                                                \
-    OP1(u32, fixunsdfsi, f64, convert_f64, fix_u32(x))                                             \
+    OP1(u32, fixunssfsi, f32, convert_f32, FIX_F32_U32(x))                                         \
+    OP1(i32, fixdfsi, f64, convert_f64, FIX_I32(x))                                                \
+    OP1(u32, fixunsdfsi, f64, convert_f64, FIX_U32(x))                                             \
     OP1(f64, extendsfdf2, f32, convert_f32, (f64)x)                                                \
     OP1(f32, truncdfsf2, f64, convert_f64, (f32)x)
 
@@ -105,18 +120,16 @@ static inline u32 fix_f32_u32(f32 x)
     ((u32)((x) < (y)) | (u32)((x) <= (y)) << 1 | (u32)((x) > (y)) << 2 | (u32)((x) >= (y)) << 3 |  \
      (u32)((x) == (y)) << 4 | (u32)((x) != (y)) << 5 | (u32)__builtin_isunordered(x, y) << 6)
 
-/* The compiler never calls this helper from C: libgcc's own division does. */
-#ifdef __XTENSA__
-u64 __umulsidi3(u32 x, u32 y);
-#define WIDE_PRODUCT(x, y) __umulsidi3(x, y)
-#else
-#define WIDE_PRODUCT(x, y) ((u64)(x) * (y))
-#endif
-
 /* A value's bits as 64, and back. Any quiet NaN is as good as another; a signalling one is not. */
 #define INTEGER_BITS(type)                                                                         \
-    static inline u64 bits_of_##type(type value) { return (u64)value; }                            \
-    static inline type type##_of_bits(u64 bits) { return (type)bits; }
+    static inline u64 bits_of_##type(type value)                                                   \
+    {                                                                                              \
+        return (u64)value;                                                                         \
+    }                                                                                              \
+    static inline type type##_of_bits(u64 bits)                                                    \
+    {                                                                                              \
+        return (type)bits;                                                                         \
+    }
 
 #define FLOATING_BITS(type, word, exponent, quiet)                                                 \
     static inline u64 bits_of_##type(type value)                                                   \

@@ -91,8 +91,8 @@ static err_t send_frame(struct netif *netif, struct pbuf *frame)
         return ERR_MEM; /* the ring is full: TCP sends again */
     }
     pbuf_copy_partial(frame, tx_frames[tx_next], frame->tot_len, 0);
-    bd->control = (uint32_t)frame->tot_len << 16 | (bd->control & BD_WRAP) | BD_READY | BD_PAD |
-                  BD_CRC;
+    bd->control =
+        (uint32_t)frame->tot_len << 16 | (bd->control & BD_WRAP) | BD_READY | BD_PAD | BD_CRC;
     tx_next = (tx_next + 1) % TX_COUNT;
     return ERR_OK;
 }
@@ -109,8 +109,8 @@ static err_t init_interface(struct netif *netif)
     netif->mtu = 1500;
     netif->hwaddr_len = ETH_HWADDR_LEN;
     memcpy(netif->hwaddr, address, ETH_HWADDR_LEN);
-    netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET |
-                   NETIF_FLAG_LINK_UP;
+    netif->flags =
+        NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_LINK_UP;
     netif->output = etharp_output;
     netif->linkoutput = send_frame;
     tx_next = rx_next = 0;
@@ -124,8 +124,7 @@ static void add_hosts(void)
     char name[DNS_MAX_NAME_LENGTH];
     ip_addr_t address;
 
-    for (const char *host = options_text("host"); host != NULL;
-         host = options_next("host", host)) {
+    for (const char *host = options_text("host"); host != NULL; host = options_next("host", host)) {
         const char *colon = strrchr(host, ':');
         size_t length = colon == NULL ? 0 : (size_t)(colon - host);
         if (length == 0 || length >= sizeof name || !ipaddr_aton(colon + 1, &address)) {

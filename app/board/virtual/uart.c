@@ -8,18 +8,16 @@
 #define UART_RBR UART_REG(0) /* read: receive buffer */
 #define UART_THR UART_REG(0) /* write: transmit holding */
 #define UART_IER UART_REG(1)
-#define UART_FCR UART_REG(2)
 #define UART_LSR UART_REG(5)
 
 #define UART_IER_RX 0x01u
-#define UART_FCR_ENABLE 0x01u
 #define UART_LSR_DATA 0x01u
 #define UART_LSR_THR_EMPTY 0x20u
 #define UART_LSR_IDLE 0x40u
 
 void uart_init(void)
 {
-    UART_FCR = UART_FCR_ENABLE;
+    /* The FIFO stays off: turning it on would throw away what was typed before. */
     UART_IER = UART_IER_RX; /* so that a key ends board_idle() */
 }
 

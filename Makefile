@@ -1,0 +1,74 @@
+# nodemcu-tls: everything that a fresh Debian 12 machine needs is installed by these targets.
+
+PYTHON ?= python3
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+VENV := .venv
+BIN := $(VENV)/bin
+C_FILES = $(shell git ls-files 'app/*.c' 'app/*.h' 'tests/*.c' 'tests/*.h')
+
+BUILD_PACKAGES := gcc-xtensa-lx106 binutils-xtensa-lx106 picolibc-xtensa-lx106-elf \
+    qemu-system-misc python3-venv
+TEST_PACKAGES := $(BUILD_PACKAGES) gcc libc6-dev clang clang-format libclang-rt-14-dev openssl
+
+.DEFAULT_GOAL := help
+.PHONY: help build test check lint format bench clean build-packages test-packages
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: build-packages $(VENV)/.user ## install what is missing, build the default profile
+	$(BIN)/nodemcu-tls build
+
+test: test-packages $(VENV)/.developer ## install what is missing, run every test
+	$(BIN)/pytest -n auto
+
+check: lint test ## lint, types, tests
+
+lint: test-packages $(VENV)/.developer ## ruff, mypy --strict, clang-format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	clang-format --dry-run --Werror $(C_FILES)
+
+format: test-packages $(VENV)/.developer ## lay out Python and C as lint wants it
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	clang-format -i $(C_FILES)
+
+bench: build ## time builds and --help
+	$(BIN)/python tests/bench.py
+
+clean: ## remove what the targets made, but not the cache of sources
+	rm -rf build dist $(VENV)
+
+# Install the Debian packages in $(1) that are not there.
+define install_packages
+@missing=; for package in $(1); do \
+    dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed \
+        || missing="$$missing $$package"; \
+done; \
+if [ -n "$$missing" ]; then \
+    echo "Installing Debian packages:$$missing"; \
+    $(SUDO) apt-get -qq update && \
+    $(SUDO) env DEBIAN_FRONTEND=noninteractive \
+        apt-get -qq install --yes --no-install-recommends $$missing > /dev/null; \
+fi
+endef
+
+build-packages:
+	$(call install_packages,$(BUILD_PACKAGES))
+
+test-packages:
+	$(call install_packages,$(TEST_PACKAGES))
+
+$(VENV)/bin/python: | build-packages
+	$(PYTHON) -m venv $(VENV)
+
+# The package is installed in place: a change of its code needs no new install.
+$(VENV)/.user: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(VENV)/.developer: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@ $(VENV)/.user

@@ -1,0 +1,40 @@
+"""The firmware on the emulated chip, run the way a user runs it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+NODEMCU_TLS = (sys.executable, "-m", "nodemcu_tls_build")
+_LIMIT = 120  # seconds before the emulator is ended; a boot takes 0.3
+_PATIENCE = 30  # seconds more for the command around it
+
+
+def run_lua(build_dir: Path, script: str, *args: str) -> subprocess.CompletedProcess[str]:
+    """Boot the build with this script in its own file, `test.lua`."""
+    with tempfile.TemporaryDirectory() as directory:
+        script_path = Path(directory, "test.lua")
+        script_path.write_text(script)
+        return run_firmware(build_dir, "--script", str(script_path), *args)
+
+
+def run_prompt(build_dir: Path, text: str, *args: str) -> subprocess.CompletedProcess[str]:
+    """Boot the build and type `text` at its prompt."""
+    return run_firmware(build_dir, *args, text=text)
+
+
+def run_firmware(
+    build_dir: Path, *args: str, text: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `nodemcu-tls run` to its end."""
+    return subprocess.run(
+        [*NODEMCU_TLS, "run", str(build_dir), "--timeout", str(_LIMIT), *args],
+        check=False,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=_LIMIT + _PATIENCE,
+        **({"stdin": subprocess.DEVNULL} if text is None else {"input": text}),
+    )

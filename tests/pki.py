@@ -1,0 +1,136 @@
+"""Certificates for tests: authorities, intermediates, servers, and those that must be refused."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A key and its certificate; `chain` holds the certificates between it and its root."""
+
+    key: Key
+    certificate: x509.Certificate
+    chain: tuple[x509.Certificate, ...] = ()
+
+    def issue_authority(self, kind: str, name: str) -> Identity:
+        """Make an intermediate authority below this one."""
+        return self._issue(make_key(kind), name, [_make_ca_constraint()])
+
+    def issue_server(
+        self,
+        kind: str,
+        *names: str,
+        start: timedelta = -_DAY,
+        end: timedelta = 30 * _DAY,
+        usage: x509.ObjectIdentifier = ExtendedKeyUsageOID.SERVER_AUTH,
+    ) -> Identity:
+        """Make a server's identity for host names and addresses, valid from and to, from now."""
+        extensions: list[x509.ExtensionType] = [
+            x509.SubjectAlternativeName([_parse_name(name) for name in names]),
+            x509.ExtendedKeyUsage([usage]),
+        ]
+        return self._issue(make_key(kind), names[0], extensions, start=start, end=end)
+
+    def write(self, directory: Path) -> IdentityFiles:
+        """Write key, certificate and chain as PEM files, as a server wants them."""
+        directory.mkdir(parents=True, exist_ok=True)
+        files = IdentityFiles(*(directory / name for name in ("cert.pem", "key.pem", "chain.pem")))
+        files.cert_path.write_bytes(make_pem(self.certificate))
+        files.chain_path.write_bytes(make_pem(*self.chain))
+        files.key_path.write_bytes(
+            self.key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        return files
+
+    def _issue(
+        self,
+        key: Key,
+        name: str,
+        extensions: list[x509.ExtensionType],
+        *,
+        start: timedelta = -_DAY,
+        end: timedelta = 30 * _DAY,
+    ) -> Identity:
+        builder = _start_certificate(key, name, self.certificate.subject, start, end)
+        for extension in extensions:
+            critical = isinstance(extension, x509.BasicConstraints)
+            builder = builder.add_extension(extension, critical=critical)
+        certificate = builder.sign(self.key, hashes.SHA256())
+        is_root = self.certificate.issuer == self.certificate.subject
+        return Identity(key, certificate, () if is_root else (self.certificate, *self.chain))
+
+
+@dataclass(frozen=True)
+class IdentityFiles:
+    """Where an identity was written."""
+
+    cert_path: Path
+    key_path: Path
+    chain_path: Path
+
+
+def make_key(kind: str) -> Key:
+    """Make an `ecdsa` (P-256) or an `rsa` (2048 bits) key."""
+    if kind == "ecdsa":
+        return ec.generate_private_key(ec.SECP256R1())
+    return rsa.generate_private_key(65537, 2048)
+
+
+def make_authority(kind: str, name: str = "Test root") -> Identity:
+    """Make a root authority."""
+    key = make_key(kind)
+    subject = _make_subject(name)
+    builder = _start_certificate(key, name, subject, -_DAY, 365 * _DAY)
+    builder = builder.add_extension(_make_ca_constraint(), critical=True)
+    return Identity(key, builder.sign(key, hashes.SHA256()))
+
+
+def make_pem(*certificates: x509.Certificate) -> bytes:
+    """Return the certificates one after another in PEM."""
+    return b"".join(c.public_bytes(serialization.Encoding.PEM) for c in certificates)
+
+
+def _start_certificate(
+    key: Key, name: str, issuer: x509.Name, start: timedelta, end: timedelta
+) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(_make_subject(name))
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now + start)
+        .not_valid_after(now + end)
+    )
+
+
+def _make_subject(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def _make_ca_constraint() -> x509.BasicConstraints:
+    return x509.BasicConstraints(ca=True, path_length=None)
+
+
+def _parse_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)

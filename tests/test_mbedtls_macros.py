@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from nodemcu_tls_build.process import run_capture
+from nodemcu_tls_build.profile import Profile, list_macros, load_profile
+from nodemcu_tls_build.render import render_user_mbedtls
+from nodemcu_tls_build.sources import SourceTree, find_source
+from nodemcu_tls_build.toolchain import Compiler, find_compiler
+
+FLAGS = "-mlongcalls -mtext-section-literals -ffunction-sections -fdata-sections -std=gnu99"
+WARNINGS = ("-Wall", "-Wextra", "-Werror")
+
+VARIANTS = {
+    "speed": 'mbedtls.optimise = "speed"\n',
+    "ECDSA only": """\
+tls.key_exchanges = ["ECDHE-ECDSA"]
+tls.ciphers = ["AES"]
+tls.modes = ["GCM"]
+tls.digests = ["SHA-256"]
+tls.signatures = ["ECDSA"]
+tls.curves = ["secp256r1"]
+""",
+    "RSA without curves": """\
+tls.key_exchanges = ["DHE-RSA"]
+tls.modes = ["CBC"]
+tls.digests = ["SHA-256", "SHA-512"]
+tls.signatures = ["RSA"]
+tls.curves = []
+tls.in_buffer = 512
+tls.out_buffer = "16KiB"
+tls.max_fragment = 512
+""",
+}
+
+
+@pytest.fixture(scope="module", params=["3.6.6", "2.28.3"])
+def tree(
+    request: pytest.FixtureRequest,
+    source_archives: dict[str, Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> SourceTree:
+    archive = source_archives[f"mbedtls-{request.param}"]
+    cache_dir = tmp_path_factory.mktemp("cache")
+    return find_source(
+        "mbedtls", request.param, archive_dir=archive.parent, cache_dir=cache_dir, report=print
+    )
+
+
+@pytest.fixture(scope="module")
+def compiler() -> Compiler:
+    return find_compiler()
+
+
+@pytest.fixture
+def make_profile(tmp_path: Path, tree: SourceTree) -> Callable[[str], Profile]:
+    """Return the default profile for the tree's mbedTLS with these lines added."""
+
+    def make(lines: str) -> Profile:
+        path = tmp_path / "variant.toml"
+        path.write_text(
+            f'schema = 1\nname = "variant"\nmbedtls.version = "{tree.version}"\n{lines}'
+        )
+        return load_profile(str(path))
+
+    return make
+
+
+def list_names(profile: Profile) -> Iterator[str]:
+    return (macro.name for section in list_macros(profile) for macro in section.macros)
+
+
+def make_flags(compiler: Compiler, tree: SourceTree, header_dir: Path) -> list[str]:
+    own = [*FLAGS.split(), *WARNINGS, '-DMBEDTLS_CONFIG_FILE="user_mbedtls.h"']
+    paths = [f"--specs={compiler.specs}", f"-I{header_dir}", f"-I{tree.path / 'include'}"]
+    return own + paths
+
+
+def compile_files(
+    compiler: Compiler, tree: SourceTree, profile: Profile, out_dir: Path, *options: str
+) -> None:
+    """Compile every file of the library with the profile's header, as the firmware does."""
+    (out_dir / "user_mbedtls.h").write_text(render_user_mbedtls(profile))
+    fixed = [*make_flags(compiler, tree, out_dir), profile.mbedtls.compiler_flag, *options]
+    sources = sorted((tree.path / "library").glob("*.c"))
+    assert len(sources) > 90
+
+    def compile_one(source: Path) -> None:
+        run_capture([compiler.path, *fixed, "-c", source, "-o", out_dir / f"{source.stem}.o"])
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(compile_one, sources))
+
+
+def test_every_macro_is_one_that_the_release_has(
+    tree: SourceTree, make_profile: Callable[[str], Profile]
+) -> None:
+    paths = [*(tree.path / "include" / "mbedtls").glob("*.h"), *tree.path.glob("library/*.[ch]")]
+    known = set(re.findall(r"\bMBEDTLS_\w+", "\n".join(path.read_text() for path in paths)))
+    for lines in ("", *VARIANTS.values()):
+        names = list(list_names(make_profile(lines)))
+        assert len(names) == len(set(names))
+        assert {name for name in names if not name.startswith("NODEMCU_TLS_")} <= known
+
+
+def test_every_macro_has_a_reason_of_one_line() -> None:
+    for section in list_macros(load_profile("default")):
+        assert section.macros
+        for macro in section.macros:
+            assert re.fullmatch(r"[^\n*]{3,90}", macro.reason), macro
+
+
+def test_the_default_compiles_and_lacks_nothing(
+    compiler: Compiler,
+    tree: SourceTree,
+    make_profile: Callable[[str], Profile],
+    tmp_path: Path,
+) -> None:
+    compile_files(compiler, tree, make_profile(""), tmp_path)
+    objects = sorted(tmp_path.glob("*.o"))
+    whole = tmp_path / "whole.o"
+    run_capture([f"{compiler.prefix}ld", "-r", "-o", whole, *objects])
+    undefined = run_capture([f"{compiler.prefix}nm", "--undefined-only", whole]).split()
+    missing = {name for name in undefined if name.startswith(("mbedtls_", "psa_"))}
+    assert missing == set()
+    assert "gmtime" in undefined  # picolibc's will do: nothing of ours has to stand in
+    assert not {"fopen", "open", "socket", "pthread_mutex_lock", "__muldi3"} & set(undefined)
+
+
+@pytest.mark.parametrize("lines", VARIANTS.values(), ids=VARIANTS.keys())
+def test_other_profiles_compile(
+    compiler: Compiler,
+    tree: SourceTree,
+    make_profile: Callable[[str], Profile],
+    tmp_path: Path,
+    lines: str,
+) -> None:
+    compile_files(compiler, tree, make_profile(lines), tmp_path, "-fsyntax-only")
+
+
+def test_what_the_firmware_reads(
+    compiler: Compiler,
+    tree: SourceTree,
+    make_profile: Callable[[str], Profile],
+    tmp_path: Path,
+) -> None:
+    """Check types, order and end of the list of curves, and the fragment's code, by compiling."""
+    lines = 'tls.curves = ["secp384r1", "secp256r1"]\ntls.max_fragment = "1KiB"\n'
+    (tmp_path / "user_mbedtls.h").write_text(render_user_mbedtls(make_profile(lines)))
+    source = tmp_path / "reader.c"
+    source.write_text("""\
+#include <mbedtls/ssl.h>
+static const NODEMCU_TLS_GROUP_TYPE groups[] = {NODEMCU_TLS_GROUPS};
+int configure(mbedtls_ssl_config *config);
+int configure(mbedtls_ssl_config *config)
+{
+    _Static_assert(NODEMCU_TLS_MAX_FRAGMENT == MBEDTLS_SSL_MAX_FRAG_LEN_1024, "code");
+#if MBEDTLS_VERSION_MAJOR >= 3
+    static const unsigned expected[] = {24, 23, 0}; /* numbers of the TLS registry */
+    mbedtls_ssl_conf_groups(config, groups);
+#else
+    static const unsigned expected[] = {MBEDTLS_ECP_DP_SECP384R1, MBEDTLS_ECP_DP_SECP256R1, 0};
+    mbedtls_ssl_conf_curves(config, groups);
+#endif
+    _Static_assert(sizeof(groups) / sizeof(*groups) == 3, "length");
+    for (unsigned i = 0; i < 3; i++) {
+        if (groups[i] != expected[i]) {
+            extern int wrong_order(void);
+            return wrong_order(); /* optimised away, or else the link would miss it */
+        }
+    }
+    return mbedtls_ssl_conf_max_frag_len(config, NODEMCU_TLS_MAX_FRAGMENT);
+}
+""")
+    flags = ["-O2", *make_flags(compiler, tree, tmp_path)]
+    run_capture([compiler.path, *flags, "-c", source, "-o", tmp_path / "reader.o"])
+    undefined = run_capture([f"{compiler.prefix}nm", "--undefined-only", tmp_path / "reader.o"])
+    assert "wrong_order" not in undefined
+
+
+def test_what_2_28_builds_together() -> None:
+    default = load_profile("default")
+
+    def names(version: str, digests: tuple[str, ...]) -> set[str]:
+        profile = default.model_copy(
+            update={
+                "mbedtls": default.mbedtls.model_copy(update={"version": version}),
+                "tls": default.tls.model_copy(update={"digests": digests}),
+            }
+        )
+        return {name for name in list_names(profile) if "SHA" in name and "SMALLER" not in name}
+
+    sha_256, sha_384 = "MBEDTLS_SHA256_C", "MBEDTLS_SHA384_C"
+    sha_512, without = "MBEDTLS_SHA512_C", "MBEDTLS_SHA512_NO_SHA384"
+    assert names("2.28.3", ("SHA-256", "SHA-224", "SHA-384")) == {sha_256, sha_512}
+    assert names("2.28.3", ("SHA-256", "SHA-512")) == {sha_256, sha_512, without}
+    assert names("3.6.6", ("SHA-256", "SHA-384")) == {sha_256, sha_384}
+    assert names("3.6.6", ("SHA-256", "SHA-512")) == {sha_256, sha_512}
+
+
+def test_optimise_decides_on_tables_and_windows() -> None:
+    default = load_profile("default")
+    mbedtls = default.mbedtls.model_copy(update={"optimise": "speed"})
+    speed = set(list_names(default.model_copy(update={"mbedtls": mbedtls})))
+    assert set(list_names(default)) - speed == {
+        "MBEDTLS_AES_FEWER_TABLES",
+        "MBEDTLS_CAMELLIA_SMALL_MEMORY",
+        "MBEDTLS_SHA256_SMALLER",
+        "MBEDTLS_SHA512_SMALLER",
+    }
