@@ -4,7 +4,7 @@ PYTHON ?= python3
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 VENV := .venv
 BIN := $(VENV)/bin
-C_FILES = $(shell git ls-files 'app/*.c' 'app/*.h' 'tests/*.c' 'tests/*.h')
+C_FILES = $(shell git ls-files 'app/*.c' 'app/*.h' 'tests/*.c' 'tests/*.h' ':!tests/golden')
 
 BUILD_PACKAGES := gcc-xtensa-lx106 binutils-xtensa-lx106 picolibc-xtensa-lx106-elf \
     qemu-system-misc python3-venv
