@@ -127,13 +127,30 @@ static bool is_anything_pending(void)
     return tmr_pending() || net_pending() || socket_pending() || stream_any_unsent();
 }
 
+/* Protected, so that running out of memory between two callbacks is an error like any other. */
+static int poll_modules(lua_State *L)
+{
+    bool *busy = lua_touserdata(L, 1);
+
+    *busy = tmr_poll(L);
+    *busy |= net_poll(L);
+    *busy |= socket_poll(L);
+    return 0;
+}
+
 static void run_loop(lua_State *L, bool is_script)
 {
+    lua_pushcfunction(L, poll_modules); /* once: a new closure each turn would be garbage */
+    int poll = lua_gettop(L);
+
     for (;;) {
+        bool busy = true;
         poll_network();
-        bool busy = tmr_poll(L);
-        busy |= net_poll(L);
-        busy |= socket_poll(L);
+        lua_pushvalue(L, poll);
+        lua_pushlightuserdata(L, &busy);
+        if (lua_pcall(L, 1, 0, 0) != 0) {
+            callback_fail(L);
+        }
         if (stack_unused() == 0) {
             panic("stack overflow");
         }

@@ -2,144 +2,90 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from nodemcu_tls_build.certs import CaBundle, load_ca_file
-from nodemcu_tls_build.errors import OutputError
-from nodemcu_tls_build.files import explain_write_error, make_directory, write_file
+from nodemcu_tls_build.files import write_file
+from nodemcu_tls_build.fresh import describe_inputs, save_stamp
 from nodemcu_tls_build.graph import make_graph, render_graph
 from nodemcu_tls_build.image import merge_flash_image, pad_to_flash, parse_boot_image
 from nodemcu_tls_build.memmap import BOOT_OFFSET, IROM_OFFSET
 from nodemcu_tls_build.ninja import run_ninja
+from nodemcu_tls_build.output import hold_directory, publish_files
 from nodemcu_tls_build.profile import Profile, load_profile
 from nodemcu_tls_build.render import render_server_ca, render_user_mbedtls
+from nodemcu_tls_build.request import BuildRequest, BuildResult, Progress
 from nodemcu_tls_build.resources import app_dir
-from nodemcu_tls_build.size import SizeReport, measure_elf
-from nodemcu_tls_build.sources import SourceTree, find_source
+from nodemcu_tls_build.size import measure_elf
+from nodemcu_tls_build.sources import SourceTree, default_cache_dir, find_source
 from nodemcu_tls_build.toolchain import Compiler, find_compiler, find_ninja, tool_version
 
 LWIP_VERSION = "2.1.3"
 LUA_VERSION = "5.1.5"
 IMAGES = {BOOT_OFFSET: "0x00000.bin", IROM_OFFSET: "0x10000.bin"}
-
-
-class Progress(Protocol):
-    """How a build tells what it is doing."""
-
-    def status(self, text: str) -> None:
-        """Say in one line what begins now."""
-
-    def step(self, done: int, total: int, text: str) -> None:
-        """Say that the compiler has done `done` of `total` steps, `text` the last."""
-
-
-@dataclass(frozen=True)
-class BuildRequest:
-    """What to build, and where; `jobs` None leaves their number to ninja."""
-
-    profile: str
-    ca_path: Path | None
-    out_dir: Path
-    archive_dir: Path | None
-    cache_dir: Path
-    jobs: int | None = None
-    verbose: bool = False
-
-
-@dataclass(frozen=True)
-class BuildResult:
-    """A finished build: its report is what `build.json` holds."""
-
-    report: dict[str, Any]
-    size: SizeReport
-    compiled: int  # steps that ninja had to do
+_LINKED = ("firmware.elf", "firmware.map", "bootrom.elf")
 
 
 def build_firmware(request: BuildRequest, progress: Progress) -> BuildResult:
     """Build the firmware into `out_dir`; when anything fails, what stood there before stays."""
+    inputs = describe_inputs(request)  # before the first of them is read
     profile = load_profile(request.profile)
     bundle = load_ca_file(request.ca_path, now=datetime.now(UTC)) if request.ca_path else None
     compiler = find_compiler()
     ninja_path = find_ninja()
     trees = _find_sources(profile, request, progress)
-    out_dir = request.out_dir.absolute()
-    work_dir = out_dir / "work"
-    with _hold(work_dir):
-        _render(profile, bundle, compiler, trees, work_dir)
+    work_dir = request.work_dir
+    with hold_directory(work_dir) as lock:
+        rendered = _render(profile, bundle, compiler, trees, work_dir)
         compiled = run_ninja(
-            ninja_path, work_dir, jobs=request.jobs, verbose=request.verbose, progress=progress
+            ninja_path,
+            work_dir,
+            jobs=request.jobs,
+            verbose=request.verbose,
+            progress=progress,
+            lock=lock,
         )
-        size = measure_elf(work_dir / "firmware.elf", work_dir / "firmware.map")
-        parts = {offset: (work_dir / "image" / name).read_bytes() for offset, name in IMAGES.items()}
-        parse_boot_image(parts[BOOT_OFFSET])
-        flash = merge_flash_image(parts)
-        pad_to_flash(flash, profile.board.flash_size)
-        report = {
-            "schema": 1,
-            "version": version("nodemcu-tls"),
-            "profile": profile.to_dict() | {"sha256": profile.digest()},
-            "ca": _describe_ca(bundle),
-            "tools": {
-                "compiler": compiler.version,
-                "esptool": version("esptool"),
-                "ninja": tool_version(ninja_path),
-            },
-            "sources": [_describe_source(tree) for tree in trees.values()],
-            "sizes": size.to_dict(),
-            "flash_size": profile.board.flash_size,
-            "images": [
-                {"name": IMAGES[offset], "offset": offset, **_describe_bytes(data)}
-                for offset, data in parts.items()
-            ],
-            "flash": {"name": "flash.bin", "offset": 0, **_describe_bytes(flash)},
+        files = _read_files(work_dir, profile)
+        tools = {
+            "compiler": compiler.version,
+            "esptool": version("esptool"),
+            "ninja": tool_version(ninja_path),
         }
-        _publish(work_dir, out_dir, parts, flash, report)
-    return BuildResult(report, size, compiled)
+        sizes = measure_elf(work_dir / "firmware.elf", work_dir / "firmware.map").to_dict()
+        report = _make_report(profile, bundle, tools, trees, sizes, files)
+        files["build.json"] = f"{json.dumps(report, indent=2)}\n".encode()
+        publish_files(files, request.out_dir, stage_dir=work_dir / "publish")
+        expiries = bundle.not_after if bundle else ()
+        save_stamp(
+            request,
+            inputs,
+            compiler=compiler,
+            written=[*rendered, *(request.out_dir / name for name in files)],
+            valid_until=min(expiries, default=None),
+        )
+    return BuildResult(report, compiled)
 
 
 def _find_sources(
     profile: Profile, request: BuildRequest, progress: Progress
 ) -> dict[str, SourceTree]:
     wanted = {"mbedtls": profile.mbedtls.version, "lwip": LWIP_VERSION, "lua": LUA_VERSION}
+    cache_dir = request.cache_dir or default_cache_dir()
     return {
         name: find_source(
             name,
             wanted_version,
             archive_dir=request.archive_dir,
-            cache_dir=request.cache_dir,
+            cache_dir=cache_dir,
             report=progress.status,
         )
         for name, wanted_version in wanted.items()
     }
-
-
-@contextmanager
-def _hold(work_dir: Path) -> Iterator[None]:
-    """Keep a second build out of the work directory; the lock goes when the process does."""
-    make_directory(work_dir)
-    path = work_dir / ".lock"
-    try:
-        file = path.open("w")
-    except OSError as error:
-        raise explain_write_error(path, error) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OutputError(
-                f"another build is running in {work_dir.parent}",
-                "Wait for it to end, or build into another directory with --out.",
-            ) from error
-        yield
 
 
 def _render(
@@ -148,26 +94,67 @@ def _render(
     compiler: Compiler,
     trees: dict[str, SourceTree],
     work_dir: Path,
-) -> None:
-    """Write what ninja works from; a file that is already right keeps its time."""
+) -> list[Path]:
+    """Write what ninja works from and return it; a file that is already right keeps its time."""
     roots = {name: tree.path for name, tree in trees.items()}
-    graph = make_graph(profile, compiler, roots, app_dir(), work_dir)
-    write_file(work_dir / "gen" / "user_mbedtls.h", render_user_mbedtls(profile))
-    write_file(work_dir / "gen" / "server_ca.c", render_server_ca(bundle))
-    write_file(work_dir / "gen" / "toolchain.txt", f"{compiler.version}\n")
-    write_file(work_dir / "build.ninja", render_graph(graph))
+    texts = {
+        "gen/user_mbedtls.h": render_user_mbedtls(profile),
+        "gen/server_ca.c": render_server_ca(bundle),
+        "gen/compiler.txt": _identify_compiler(compiler),
+        "gen/esptool.txt": f"{version('esptool')}\n",
+        "build.ninja": render_graph(make_graph(profile, compiler, roots, app_dir())),
+    }
+    for name, text in texts.items():
+        write_file(work_dir / name, text)
+    return [work_dir / name for name in texts]
 
 
-def _publish(
-    work_dir: Path, out_dir: Path, parts: dict[int, bytes], flash: bytes, report: dict[str, Any]
-) -> None:
-    """Put the finished files in place, `build.json` last: it vouches for the others."""
-    for name in ("firmware.elf", "firmware.map", "bootrom.elf"):
-        write_file(out_dir / name, (work_dir / name).read_bytes())
-    for offset, data in parts.items():
-        write_file(out_dir / IMAGES[offset], data)
-    write_file(out_dir / "flash.bin", flash)
-    write_file(out_dir / "build.json", json.dumps(report, indent=2) + "\n")
+def _identify_compiler(compiler: Compiler) -> str:
+    """Return what changes with the compiler and its C library, and with this program.
+
+    Packages are unpacked with times long past, which ninja takes for no news.
+    """
+    lines = [f"nodemcu-tls {version('nodemcu-tls')}", f"gcc {compiler.version}"]
+    for path in (compiler.path.resolve(), compiler.specs):
+        status = path.stat()
+        lines.append(f"{path} {status.st_size} {status.st_mtime_ns}")
+    return "\n".join(lines) + "\n"
+
+
+def _read_files(work_dir: Path, profile: Profile) -> dict[str, bytes]:
+    """Return what ninja made and the merged image, under the names they are published by."""
+    files = {name: (work_dir / name).read_bytes() for name in _LINKED}
+    parts = {offset: (work_dir / "image" / name).read_bytes() for offset, name in IMAGES.items()}
+    parse_boot_image(parts[BOOT_OFFSET])
+    flash = merge_flash_image(parts)
+    pad_to_flash(flash, profile.board.flash_size)
+    files |= {IMAGES[offset]: data for offset, data in parts.items()}
+    return files | {"flash.bin": flash}
+
+
+def _make_report(  # noqa: PLR0913, PLR0917 -- one parameter a part of it
+    profile: Profile,
+    bundle: CaBundle | None,
+    tools: dict[str, str],
+    trees: dict[str, SourceTree],
+    sizes: dict[str, Any],
+    files: dict[str, bytes],
+) -> dict[str, Any]:
+    return {
+        "schema": 1,
+        "version": version("nodemcu-tls"),
+        "profile": profile.to_dict() | {"sha256": profile.digest()},
+        "ca": _describe_ca(bundle),
+        "tools": tools,
+        "sources": [_describe_source(tree) for tree in trees.values()],
+        "sizes": sizes,
+        "flash_size": profile.board.flash_size,
+        "images": [
+            {"name": name, "offset": offset, **_describe_bytes(files[name])}
+            for offset, name in IMAGES.items()
+        ],
+        "flash": {"name": "flash.bin", "offset": 0, **_describe_bytes(files["flash.bin"])},
+    }
 
 
 def _describe_ca(bundle: CaBundle | None) -> list[dict[str, str]]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import sys
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from nodemcu_tls_build.errors import BuildError
 from nodemcu_tls_build.profile import Profile
 from nodemcu_tls_build.render import render_template
-from nodemcu_tls_build.toolchain import Compiler
+from nodemcu_tls_build.toolchain import Compiler, find_python
 
-_ARCH_FLAGS = ("-mlongcalls", "-mtext-section-literals")
-_COMMON_FLAGS = (*_ARCH_FLAGS, "-std=gnu99", "-g", "-ffunction-sections", "-fdata-sections")
+_COMMON_FLAGS = (
+    *("-mlongcalls", "-mtext-section-literals", "-std=gnu99", "-g", "-pipe"),
+    *("-ffunction-sections", "-fdata-sections"),
+)
 _OWN_WARNINGS = ("-Wall", "-Wextra", "-Wshadow", "-Wmissing-prototypes", "-Werror")
+# Compilers are told that they work here, so that the work directory's name is in no output.
+WORKING_DIR = Path("/proc/self/cwd")
 
 # The parts of each upstream tree that the firmware needs, as globs below the tree's root.
 _UPSTREAM_FILES = {
@@ -45,6 +50,7 @@ class Graph:
     """Everything that `build.ninja` says. Paths without a root are below the work directory."""
 
     compiler: Path
+    working_dir: Path
     python: Path
     specs: Path
     flags: dict[str, tuple[str, ...]]
@@ -56,20 +62,30 @@ class Graph:
 
 
 def make_graph(
-    profile: Profile, compiler: Compiler, trees: dict[str, Path], app_dir: Path, work_dir: Path
+    profile: Profile, compiler: Compiler, trees: dict[str, Path], app_dir: Path
 ) -> Graph:
-    """Lay out the build of a profile: `trees` holds the roots of mbedtls, lwip and lua."""
+    """Lay out the build of a profile: `trees` holds the roots of mbedtls, lwip and lua.
+
+    Raises BuildError for a path that build.ninja has no way to spell.
+    """
+    for path in (compiler.path, compiler.specs, app_dir, *trees.values()):
+        if re.search(r"[\n\r|]", str(path)):
+            raise BuildError(
+                f"ninja cannot work with the path {str(path)!r}: it has a line break or a | in it",
+                "Rename that directory, or have the file elsewhere.",
+            )
     units = [
         *_upstream_units(trees),
         *_units(app_dir, "app", [f"{name}/*" for name in _APP_DIRS]),
-        Unit(work_dir / "gen" / "server_ca.c", "obj/app/server_ca.c.o", "app"),
+        Unit(Path("gen/server_ca.c"), "obj/app/server_ca.c.o", "app"),
     ]
     linker_dir = app_dir / "ld"
     return Graph(
         compiler=compiler.path,
-        python=Path(sys.executable),
+        working_dir=WORKING_DIR,
+        python=find_python(),
         specs=compiler.specs,
-        flags=_make_flags(profile, compiler, trees, app_dir, work_dir),
+        flags=_make_flags(profile, compiler, trees, app_dir),
         units=tuple(units),
         boot_units=tuple(_units(app_dir, "boot", _BOOT_FILES)),
         linker_dir=linker_dir,
@@ -104,28 +120,32 @@ def _upstream_units(trees: dict[str, Path]) -> list[Unit]:
 
 
 def _make_flags(
-    profile: Profile, compiler: Compiler, trees: dict[str, Path], app_dir: Path, work_dir: Path
+    profile: Profile, compiler: Compiler, trees: dict[str, Path], app_dir: Path
 ) -> dict[str, tuple[str, ...]]:
-    # Where things lie on this machine must not get into the image.
-    places = {app_dir: "app", work_dir: "work", **{tree: name for name, tree in trees.items()}}
-    common = (
-        *_COMMON_FLAGS,
-        f"--specs={compiler.specs}",
-        *(f"-ffile-prefix-map={place}={name}" for place, name in places.items()),
-    )
-    own = tuple(f"-I{app_dir / name}" for name in _APP_INCLUDES)
-    upstream = tuple(
-        f"-isystem{trees[name] / include}" for name, include in _UPSTREAM_INCLUDES.items()
-    )
-    mbedtls = (f"-I{work_dir / 'gen'}", '-DMBEDTLS_CONFIG_FILE="user_mbedtls.h"')
+    common = (*_COMMON_FLAGS, f"--specs={compiler.specs}", _hide(WORKING_DIR, "work"))
+    upstream = {
+        name: (_hide(tree, name), f"-isystem{tree / _UPSTREAM_INCLUDES[name]}")
+        for name, tree in trees.items()
+    }
+    every_upstream = tuple(flag for flags in upstream.values() for flag in flags)
+    own = (_hide(app_dir, "app"), *(f"-I{app_dir / name}" for name in _APP_INCLUDES))
+    mbedtls = ("-Igen", '-DMBEDTLS_CONFIG_FILE="user_mbedtls.h"')
     lua = ("-include", "lua_config.h")
     return {
-        "mbedtls": (*common, profile.mbedtls.compiler_flag, "-w", *mbedtls, *upstream),
-        "lwip": (*common, "-Os", "-w", *own, *upstream),
+        "mbedtls": (*common, profile.mbedtls.compiler_flag, "-w", *mbedtls, *upstream["mbedtls"]),
+        "lwip": (*common, "-Os", "-w", *own, *upstream["lwip"]),
         # Lua's files say LUA_CORE themselves, but lua_config.h is read before that. The chip has
         # no 64-bit loads, so doubles packed at four bytes cost nothing: a value takes 12, not 16.
-        "lua": (*common, "-Os", "-w", "-DLUA_CORE=", "-fpack-struct=4", *lua, *own, *upstream),
-        "app": (*common, "-Os", *_OWN_WARNINGS, *mbedtls, *lua, *own, *upstream),
+        "lua": (
+            *(*common, "-Os", "-w", "-DLUA_CORE=", "-fpack-struct=4"),
+            *(*lua, *own, *upstream["lua"]),
+        ),
+        "app": (*common, "-Os", *_OWN_WARNINGS, *mbedtls, *lua, *own, *every_upstream),
         "assembler": (*common, *own),
         "boot": (*common, "-Os", *_OWN_WARNINGS, f"-I{app_dir / 'boot'}", *own),
     }
+
+
+def _hide(place: Path, name: str) -> str:
+    """Return the flag that keeps a place of this machine out of the image."""
+    return f"-ffile-prefix-map={place}={name}"

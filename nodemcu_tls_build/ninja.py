@@ -5,32 +5,37 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Protocol
 
 from nodemcu_tls_build.errors import OutputError, ToolFailed
-from nodemcu_tls_build.process import describe_exit, run_live
+from nodemcu_tls_build.process import describe_exit, run_capture, run_live
+from nodemcu_tls_build.request import Progress
 
 _STATUS = "@%f/%t@ "
 _STEP = re.compile(r"@(\d+)/(\d+)@ (.*)")
+_NO_WORK = "ninja: no work to do."
+_CHATTER = re.compile(r"ninja: (Entering directory|no work to do|build stopped).*")
 _NO_SPACE = ("No space left on device", "Disk quota exceeded")
 
-
-class Steps(Protocol):
-    """Who is told about each step."""
-
-    def status(self, text: str) -> None:
-        """Take a line that is not a step: a tool's own words."""
-
-    def step(self, done: int, total: int, text: str) -> None:
-        """Take the number of steps done, of all there are, and what the last one was."""
+# Variables that would have the compiler look elsewhere for its files, or write more of them.
+_NOT_PASSED_ON = {
+    *("CPATH", "C_INCLUDE_PATH", "LIBRARY_PATH", "COMPILER_PATH", "GCC_EXEC_PREFIX"),
+    *("DEPENDENCIES_OUTPUT", "SUNPRO_DEPENDENCIES", "MAKEFLAGS"),
+}
 
 
-def run_ninja(
-    ninja_path: Path, work_dir: Path, *, jobs: int | None, verbose: bool, progress: Steps
+def run_ninja(  # noqa: PLR0913 -- by keyword
+    ninja_path: Path,
+    work_dir: Path,
+    *,
+    jobs: int | None,
+    verbose: bool,
+    progress: Progress,
+    lock: int,
 ) -> int:
     """Bring the work directory up to date and return how many steps that took.
 
-    Raises ToolFailed with what the failed tools printed, OutputError when the disk is full.
+    Whatever ninja starts has the file descriptor `lock` until it ends. Raises ToolFailed with
+    what the failed tools printed, OutputError when the disk is full.
     """
     command = [str(ninja_path), "-C", str(work_dir)]
     command += [f"-j{jobs}"] if jobs else []
@@ -44,11 +49,13 @@ def run_ninja(
         if match:
             done = int(match[1])
             progress.step(done, int(match[2]), match[3])
-        elif not line.startswith("ninja: "):
+        elif not _CHATTER.fullmatch(line):
             output.append(line)
-            progress.status(line) if verbose else None
+            if verbose:
+                progress.status(line)
 
-    code = run_live(command, on_line=take_line, env=os.environ | {"NINJA_STATUS": _STATUS})
+    environment = _environment() | {"NINJA_STATUS": _STATUS}
+    code = run_live(command, on_line=take_line, env=environment, keep_open=[lock])
     if code == 0:
         return done
     text = "\n".join(output)
@@ -64,3 +71,15 @@ def run_ninja(
         text,
         code,
     )
+
+
+def has_work(ninja_path: Path, work_dir: Path) -> bool:
+    """Tell whether ninja would do anything; nothing is done. Raises ToolFailed when it cannot."""
+    told = run_capture([ninja_path, "-C", work_dir, "-n"], env=_environment())
+    return _NO_WORK not in told.splitlines()
+
+
+def _environment() -> dict[str, str]:
+    """Return this process's environment, with messages in English and nothing that adds flags."""
+    kept = {name: text for name, text in os.environ.items() if name not in _NOT_PASSED_ON}
+    return kept | {"LC_ALL": "C"}

@@ -60,13 +60,15 @@ def run_live(
     on_line: Callable[[str], None],
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    keep_open: Sequence[int] = (),
 ) -> int:
     """Run a program, hand each line it prints to `on_line`, and return its exit code.
 
     Standard output and standard error are merged; bytes that are not UTF-8 arrive as U+FFFD.
     A child that dies by signal N gives 128 + N, as in a shell. When the wait is interrupted
     (Ctrl-C, or an error raised by `on_line`), the child is given 5 seconds to end by its own
-    SIGINT handling, then killed, and the exception goes on.
+    SIGINT handling, then killed, and the exception goes on. The child and its children have the
+    file descriptors in `keep_open` too.
     """
     command = [str(arg) for arg in args]
     try:
@@ -79,6 +81,7 @@ def run_live(
             stderr=subprocess.STDOUT,
             encoding="utf-8",
             errors="replace",
+            pass_fds=keep_open,
         )
     except OSError as error:
         raise _explain_start_error(command, cwd, error) from error

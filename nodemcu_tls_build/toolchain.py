@@ -69,6 +69,13 @@ def find_ninja() -> Path:
     return _find_on_path("ninja", _NINJA_HINT)
 
 
+def find_python() -> Path:
+    """Return this Python by one name, whether it was started as python, python3 or python3.11."""
+    path = Path(sys.executable)
+    plain = path.with_name("python3")
+    return plain if plain.exists() and plain.samefile(path) else path
+
+
 def find_qemu() -> Path:
     """Return the emulator: NODEMCU_TLS_QEMU, or else the one on PATH."""
     return _find_override("NODEMCU_TLS_QEMU") or _find_on_path("qemu-system-xtensa", _QEMU_HINT)

@@ -13,6 +13,9 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from emulated import GATEWAY, HOST, World
+from peers import run_s_server
+from pki import make_authority, make_pem
 
 from nodemcu_tls_build.sources import default_cache_dir, find_source, load_lock
 
@@ -88,6 +91,20 @@ def build_firmware(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path |
 def firmware(build_firmware: Callable[[Path | None], Path]) -> Path:
     """Return a build of the default profile that has no CA in it."""
     return build_firmware(None)
+
+
+@pytest.fixture(scope="session")
+def world(
+    build_firmware: Callable[[Path | None], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
+    """Return an authority, a build that trusts it, and a running server that this build accepts."""
+    directory = tmp_path_factory.mktemp("world")
+    root = make_authority("ecdsa")
+    ca_path = directory / "ca.crt"
+    ca_path.write_bytes(make_pem(root.certificate))
+    good = root.issue_server("ecdsa", HOST, GATEWAY)
+    with run_s_server(good, directory / "good", "-www") as server:
+        yield World(root, build_firmware(ca_path), server.port)
 
 
 @pytest.fixture

@@ -5,11 +5,26 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
+from pki import Identity
+
 NODEMCU_TLS = (sys.executable, "-m", "nodemcu_tls_build")
+HOST = "server.test"  # resolves to this machine's loopback
+GATEWAY = "10.0.2.2"  # which the chip sees at this address
+_ADD_HOST = ("--add-host", f"{HOST}:host-gateway")
 _LIMIT = 120  # seconds before the emulator is ended; a boot takes 0.3
 _PATIENCE = 30  # seconds more for the command around it
+
+
+@dataclass(frozen=True)
+class World:
+    """An authority, a build that trusts it, and the port of a server that this build accepts."""
+
+    root: Identity
+    build_dir: Path
+    good_port: int
 
 
 def run_lua(build_dir: Path, script: str, *args: str) -> subprocess.CompletedProcess[str]:
@@ -17,7 +32,7 @@ def run_lua(build_dir: Path, script: str, *args: str) -> subprocess.CompletedPro
     with tempfile.TemporaryDirectory() as directory:
         script_path = Path(directory, "test.lua")
         script_path.write_text(script)
-        return run_firmware(build_dir, "--script", str(script_path), *args)
+        return run_firmware(build_dir, "--script", str(script_path), *_ADD_HOST, *args)
 
 
 def run_prompt(build_dir: Path, text: str, *args: str) -> subprocess.CompletedProcess[str]:

@@ -90,7 +90,7 @@ def run_peer(serve: Serve, context: ssl.SSLContext | None = None) -> Iterator[Pe
             with suppress(OSError), connection:
                 wrapped = context.wrap_socket(connection, server_side=True) if context else None
                 peer.received.append(serve(wrapped or connection) or b"")
-                if wrapped:
+                if wrapped and wrapped.fileno() != -1:  # not closed by `serve`
                     wrapped.unwrap().close()
 
     thread = threading.Thread(target=accept)
@@ -120,6 +120,16 @@ def make_tls_context(identity: Identity, directory: Path) -> ssl.SSLContext:
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(fullchain_path, files.key_path)
     return context
+
+
+def answer(data: bytes) -> Serve:
+    """Serve a connection by reading a request, or a ClientHello, sending `data` and closing."""
+
+    def serve(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(data)
+
+    return serve
 
 
 def reset(connection: socket.socket) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import click
 import pytest
-from rich.console import Console, RenderableType
 from synthetic_elf import SHF_ALLOC, SHF_WRITE, Section, make_elf
 
-from nodemcu_tls_build.commands.show import format_layout, format_size_table
+from nodemcu_tls_build.commands.show import format_layout, format_sizes
 from nodemcu_tls_build.errors import ImageError
 from nodemcu_tls_build.resources import app_dir
 from nodemcu_tls_build.size import (
@@ -243,11 +243,14 @@ Flash                offset      end    bytes  SHA-256
 """
 
 
-@pytest.mark.parametrize(
-    ("table", "text"), [(format_size_table(REPORT), TABLE), (format_layout(BUILD), LAYOUT)]
-)
-def test_table_is_plain_where_there_is_no_terminal(table: RenderableType, text: str) -> None:
-    console = Console(width=80, force_terminal=False)
-    with console.capture() as capture:
-        console.print(table)
-    assert [line.rstrip() for line in capture.get().splitlines()] == text.splitlines()
+def test_tables() -> None:
+    for text, expected in ((format_sizes(REPORT.to_dict()), TABLE), (format_layout(BUILD), LAYOUT)):
+        assert f"{click.unstyle(text)}\n" == expected
+        assert all(len(line) < 80 for line in expected.splitlines())
+
+
+def test_full_memory_is_coloured() -> None:
+    over = SizeReport(REPORT.regions | {"dram": RegionUse(60000, 51200)}, REPORT.components)
+    lines = format_sizes(over.to_dict()).splitlines()
+    coloured = {click.unstyle(line).split()[0]: line[:5] for line in lines if "\x1b[3" in line}
+    assert coloured == {"IRAM": "\x1b[33m", "DRAM,": "\x1b[31m"}

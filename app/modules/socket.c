@@ -6,6 +6,7 @@
 
 #include "callback.h"
 #include "modules.h"
+#include "send_queue.h"
 
 #define RECEIVE_LIMIT 1460 /* bytes of one "receive" event: a network frame's worth */
 
@@ -20,16 +21,14 @@ enum socket_event {
 static const char *const event_names[] = {
     "dns", "connection", "reconnection", "disconnection", "receive", "sent", NULL};
 
-/* Keys of the environment table: the callbacks by event, then the queue of strings. */
+/* Keys of the environment table; the queue's come after them. */
 #define KEY_CALLBACK(event) ((event) + 1)
-#define KEY_QUEUE(index) ((index) + 16)
 
 struct socket {
     const struct transport *transport;
     struct socket *next; /* in the list of connected and connecting sockets */
     int self;            /* registry reference while in the list, else LUA_NOREF */
-    int queue_head, queue_tail;
-    size_t sent; /* bytes of the string at the head that the transport took */
+    struct send_queue queue;
     bool open;
     char conn[] __attribute__((aligned(8)));
 };
@@ -88,44 +87,10 @@ static void deactivate(lua_State *L, struct socket *socket)
     socket->open = false;
 }
 
-/* Forget what was not sent. The socket is at `index`. */
-static void clear_queue(lua_State *L, struct socket *socket, int index)
+/* Give the transport what it takes of the queue. The socket is at `index`. */
+static void flush(lua_State *L, struct socket *socket, int index)
 {
-    lua_getfenv(L, index);
-    for (; socket->queue_head < socket->queue_tail; socket->queue_head++) {
-        lua_pushnil(L);
-        lua_rawseti(L, -2, KEY_QUEUE(socket->queue_head));
-    }
-    lua_pop(L, 1);
-    socket->queue_head = socket->queue_tail = 0;
-    socket->sent = 0;
-}
-
-/* Give the transport what it takes of the queue. The socket is on top of the stack. */
-static void flush_queue(lua_State *L, struct socket *socket)
-{
-    lua_getfenv(L, -1);
-    while (socket->queue_head < socket->queue_tail) {
-        size_t length;
-        lua_rawgeti(L, -1, KEY_QUEUE(socket->queue_head));
-        const char *data = lua_tolstring(L, -1, &length);
-        while (socket->sent < length) {
-            int put =
-                socket->transport->write(socket->conn, data + socket->sent, length - socket->sent);
-            if (put <= 0) { /* full, or failed: the poll will tell */
-                lua_pop(L, 2);
-                return;
-            }
-            socket->sent += (size_t)put;
-        }
-        lua_pop(L, 1);
-        lua_pushnil(L);
-        lua_rawseti(L, -2, KEY_QUEUE(socket->queue_head));
-        socket->queue_head++;
-        socket->sent = 0;
-    }
-    socket->queue_head = socket->queue_tail = 0;
-    lua_pop(L, 1);
+    send_queue_flush(L, &socket->queue, index, socket->transport, socket->conn);
 }
 
 /* Whether the socket just below the top of the stack listens to an event. */
@@ -199,7 +164,7 @@ static void finish(lua_State *L, struct socket *socket, bool failed)
     int error = socket->transport->error(socket->conn);
 
     deactivate(L, socket);
-    clear_queue(L, socket, lua_gettop(L));
+    send_queue_clear(L, &socket->queue, lua_gettop(L));
     if (failed && error == STREAM_ERR_DNS) {
         fire_dns(L, socket, false);
         if (is_active(socket)) {
@@ -234,8 +199,8 @@ static bool poll_one(lua_State *L, struct socket *socket)
         fire_received(L, socket);
         return true;
     case STREAM_SENT:
-        flush_queue(L, socket);
-        if (socket->queue_head == socket->queue_tail) {
+        flush(L, socket, lua_gettop(L));
+        if (send_queue_is_empty(&socket->queue)) {
             fire(L, EVENT_SENT, 0);
         }
         return true;
@@ -245,7 +210,7 @@ static bool poll_one(lua_State *L, struct socket *socket)
         return true;
     default:
         if (socket->open) {
-            flush_queue(L, socket);
+            flush(L, socket, lua_gettop(L));
         }
         return false;
     }
@@ -331,12 +296,8 @@ static int socket_send(lua_State *L)
         return luaL_error(L, "socket is not connected");
     }
     lua_settop(L, 2);
-    lua_getfenv(L, 1);
-    lua_insert(L, 2);
-    lua_rawseti(L, 2, KEY_QUEUE(socket->queue_tail));
-    socket->queue_tail++;
-    lua_settop(L, 1);
-    flush_queue(L, socket);
+    send_queue_push(L, &socket->queue, 1);
+    flush(L, socket, 1);
     return 0;
 }
 
@@ -360,11 +321,10 @@ static int socket_close(lua_State *L)
     struct socket *socket = check_socket(L);
 
     if (socket->open) {
-        lua_settop(L, 1);
-        flush_queue(L, socket);
+        flush(L, socket, 1);
     }
     socket->transport->close(socket->conn);
-    clear_queue(L, socket, 1);
+    send_queue_clear(L, &socket->queue, 1);
     deactivate(L, socket);
     return 0;
 }
@@ -416,8 +376,7 @@ int socket_create(lua_State *L, const struct transport *transport)
     socket->transport = transport;
     socket->next = NULL;
     socket->self = LUA_NOREF;
-    socket->queue_head = socket->queue_tail = 0;
-    socket->sent = 0;
+    socket->queue = (struct send_queue){0, 0, 0};
     socket->open = false;
     transport->init(socket->conn);
     lua_newtable(L);

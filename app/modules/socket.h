@@ -12,6 +12,9 @@
 
 #include "stream.h"
 
+/* Where the send queue's keys begin in the environment table, above the callbacks'. */
+#define SOCKET_KEY_QUEUE 16
+
 /* What a socket runs over: a stream or a TLS connection. */
 struct transport {
     const char *type_name; /* of the Lua type */

@@ -3,54 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <mbedtls/ssl.h>
-#include <mbedtls/version.h>
-#include <mbedtls/x509_crt.h>
-
 #include "board.h"
-#include "server_ca.h"
-#include "tls_platform.h"
-
-#if MBEDTLS_VERSION_MAJOR < 3
-#define MBEDTLS_PRIVATE(member) member /* 2.28 hides nothing */
-#endif
+#include "tls_engine.h"
 
 #define HANDSHAKE_TIMEOUT_MS 30000u /* between the start of the handshake and its end */
-
-#define MIN_FINITE_FIELD_BITS 2048 /* RSA keys and DHE groups (NIST SP 800-57) */
-
-/* mbedTLS's default, and every curve that the profile has built in. */
-static const mbedtls_x509_crt_profile certificate_profile = {
-    .allowed_mds =
-        MBEDTLS_X509_ID_FLAG(MBEDTLS_MD_SHA224) | MBEDTLS_X509_ID_FLAG(MBEDTLS_MD_SHA256) |
-        MBEDTLS_X509_ID_FLAG(MBEDTLS_MD_SHA384) | MBEDTLS_X509_ID_FLAG(MBEDTLS_MD_SHA512),
-    .allowed_pks = UINT32_MAX,
-    .allowed_curves = UINT32_MAX,
-    .rsa_min_bitlen = MIN_FINITE_FIELD_BITS,
-};
-
-struct tls_engine {
-    mbedtls_ssl_context ssl;
-    mbedtls_ssl_config config;
-    mbedtls_x509_crt ca;
-    bool host_is_address; /* the name to verify is set after the ClientHello: see step() */
-};
 
 void tls_conn_init(struct tls_conn *conn)
 {
     *conn = (struct tls_conn){.alert = -1};
     stream_init(&conn->stream);
-}
-
-static void free_engine(struct tls_conn *conn)
-{
-    if (conn->engine != NULL) {
-        mbedtls_ssl_free(&conn->engine->ssl);
-        mbedtls_ssl_config_free(&conn->engine->config);
-        mbedtls_x509_crt_free(&conn->engine->ca);
-        free(conn->engine);
-        conn->engine = NULL;
-    }
 }
 
 static int fail(struct tls_conn *conn, int error)
@@ -84,113 +45,18 @@ static int bio_send(void *argument, const unsigned char *data, size_t length)
     return put == 0 ? MBEDTLS_ERR_SSL_WANT_WRITE : put;
 }
 
-/* A board that does not know the date cannot judge dates. */
-static int forgive_dates_without_clock(void *argument, mbedtls_x509_crt *certificate, int depth,
-                                       uint32_t *flags)
-{
-    (void)argument;
-    (void)certificate;
-    (void)depth;
-    if (board_epoch() == 0) {
-        *flags &= ~(uint32_t)(MBEDTLS_X509_BADCERT_EXPIRED | MBEDTLS_X509_BADCERT_FUTURE);
-    }
-    return 0;
-}
-
-/* The certificates stay in flash; only what mbedTLS learns about them takes heap. */
-static int load_built_in_ca(mbedtls_x509_crt *chain)
-{
-    const unsigned char *der = server_ca_der;
-    size_t left = server_ca_der_len;
-
-    if (left == 0) {
-        return TLS_ERR_NO_CA;
-    }
-    while (left > 0) {
-        unsigned char *body = (unsigned char *)der;
-        size_t length;
-        if (mbedtls_asn1_get_tag(&body, der + left, &length,
-                                 MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SEQUENCE) != 0) {
-            return TLS_ERR_BAD_CA;
-        }
-        length += (size_t)(body - der);
-        int result = mbedtls_x509_crt_parse_der_nocopy(chain, der, length);
-        if (result != 0) {
-            return result == MBEDTLS_ERR_X509_ALLOC_FAILED ? TLS_ERR_MEMORY : TLS_ERR_BAD_CA;
-        }
-        der += length;
-        left -= length;
-    }
-    return 0;
-}
-
-static void offer_versions_and_curves(mbedtls_ssl_config *config)
-{
-#ifdef MBEDTLS_ECP_C
-    static const NODEMCU_TLS_GROUP_TYPE groups[] = {NODEMCU_TLS_GROUPS};
-#endif
-
-#if MBEDTLS_VERSION_MAJOR >= 3
-    mbedtls_ssl_conf_min_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
-#ifdef MBEDTLS_ECP_C
-    mbedtls_ssl_conf_groups(config, groups);
-#endif
-#else
-    mbedtls_ssl_conf_min_version(config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
-#ifdef MBEDTLS_ECP_C
-    mbedtls_ssl_conf_curves(config, groups);
-#endif
-#endif
-}
-
-static int configure(struct tls_conn *conn, mbedtls_ssl_config *config)
-{
-    if (mbedtls_ssl_config_defaults(config, MBEDTLS_SSL_IS_CLIENT, MBEDTLS_SSL_TRANSPORT_STREAM,
-                                    MBEDTLS_SSL_PRESET_DEFAULT) != 0) {
-        return TLS_ERR_MEMORY;
-    }
-    mbedtls_ssl_conf_rng(config, tls_platform_random, NULL);
-    mbedtls_ssl_conf_verify(config, forgive_dates_without_clock, NULL);
-    mbedtls_ssl_conf_cert_profile(config, &certificate_profile);
-#ifdef MBEDTLS_DHM_C
-    mbedtls_ssl_conf_dhm_min_bitlen(config, MIN_FINITE_FIELD_BITS);
-#endif
-    mbedtls_ssl_conf_max_frag_len(config, NODEMCU_TLS_MAX_FRAGMENT);
-    offer_versions_and_curves(config);
-    if (!conn->verify) {
-        mbedtls_ssl_conf_authmode(config, MBEDTLS_SSL_VERIFY_NONE);
-        return 0;
-    }
-    mbedtls_ssl_conf_authmode(config, MBEDTLS_SSL_VERIFY_REQUIRED);
-    mbedtls_ssl_conf_ca_chain(config, &conn->engine->ca, NULL);
-    return load_built_in_ca(&conn->engine->ca);
-}
-
 static int start_handshake(struct tls_conn *conn)
 {
     ip_addr_t address;
+    int error = tls_engine_create(&conn->engine, conn->verify);
 
-    conn->engine = calloc(1, sizeof *conn->engine);
-    if (conn->engine == NULL) {
-        return TLS_ERR_MEMORY;
-    }
-    mbedtls_ssl_context *ssl = &conn->engine->ssl;
-    mbedtls_ssl_init(ssl);
-    mbedtls_ssl_config_init(&conn->engine->config);
-    mbedtls_x509_crt_init(&conn->engine->ca);
-
-    int error = tls_platform_start();
-    if (error < 0) {
-        return error;
-    }
-    error = configure(conn, &conn->engine->config);
     if (error < 0) {
         return error;
     }
     /* An address is no server name (RFC 6066, section 3). */
-    conn->engine->host_is_address = ipaddr_aton(conn->host, &address);
-    if (mbedtls_ssl_setup(ssl, &conn->engine->config) != 0 ||
-        mbedtls_ssl_set_hostname(ssl, conn->engine->host_is_address ? NULL : conn->host) != 0) {
+    conn->host_is_address = ipaddr_aton(conn->host, &address);
+    mbedtls_ssl_context *ssl = &conn->engine->ssl;
+    if (mbedtls_ssl_set_hostname(ssl, conn->host_is_address ? NULL : conn->host) != 0) {
         return TLS_ERR_MEMORY;
     }
     mbedtls_ssl_set_bio(ssl, conn, bio_send, bio_receive, NULL);
@@ -220,10 +86,9 @@ static enum stream_event step(struct tls_conn *conn)
     int result = 0;
 
     while (result == 0 && ssl->MBEDTLS_PRIVATE(state) != MBEDTLS_SSL_HANDSHAKE_OVER) {
-        if (conn->engine->host_is_address &&
-            ssl->MBEDTLS_PRIVATE(state) == MBEDTLS_SSL_SERVER_HELLO) {
+        if (conn->host_is_address && ssl->MBEDTLS_PRIVATE(state) == MBEDTLS_SSL_SERVER_HELLO) {
             /* The ClientHello went without a name; the certificate is checked for the address. */
-            conn->engine->host_is_address = false;
+            conn->host_is_address = false;
             if (mbedtls_ssl_set_hostname(ssl, conn->host) != 0) {
                 fail(conn, TLS_ERR_MEMORY);
                 return STREAM_NOTHING;
@@ -377,7 +242,8 @@ void tls_conn_close(struct tls_conn *conn)
         mbedtls_ssl_close_notify(&conn->engine->ssl); /* best effort: the stream may be full */
     }
     conn->state = TLS_CONN_CLOSED;
-    free_engine(conn);
+    tls_engine_free(conn->engine);
+    conn->engine = NULL;
     free(conn->host);
     conn->host = NULL;
     stream_close(&conn->stream);

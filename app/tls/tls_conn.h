@@ -30,6 +30,7 @@ struct tls_conn {
     enum tls_conn_state state;
     struct tls_engine *engine; /* mbedTLS's contexts, while there is a handshake or a session */
     char *host;                /* as given to tls_conn_open(), until the handshake starts */
+    bool host_is_address;      /* then the ClientHello goes without it; see step() */
     bool verify;               /* check the chain against the built-in CA, and the host name */
     bool tell_failed, tell_ended;
     uint32_t handshake_start; /* board_millis() */

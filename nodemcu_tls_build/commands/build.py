@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ import click
 from nodemcu_tls_build.commands import json_option
 
 if TYPE_CHECKING:
-    from nodemcu_tls_build.build import BuildResult
+    from nodemcu_tls_build.request import BuildResult
 
 CA_FILE = Path("server-ca.crt")
 
@@ -50,7 +52,9 @@ CA_FILE = Path("server-ca.crt")
     metavar="DIR",
     help="Directory of source archives, looked into first [env: NODEMCU_TLS_SOURCES].",
 )
-@click.option("-j", "jobs", type=click.IntRange(min=1), metavar="N", help="Compile N files at once.")
+@click.option(
+    "-j", "jobs", type=click.IntRange(min=1), metavar="N", help="Compile N files at once."
+)
 @json_option
 @click.option("-v", "--verbose", is_flag=True, help="Show every command.")
 def build(  # noqa: PLR0913, PLR0917 -- one parameter an option
@@ -63,11 +67,11 @@ def build(  # noqa: PLR0913, PLR0917 -- one parameter an option
     verbose: bool,
 ) -> None:
     """Build the firmware and its flash images into the output directory (./build)."""
-    from nodemcu_tls_build.build import BuildRequest, build_firmware
     from nodemcu_tls_build.commands.progress import show_progress
-    from nodemcu_tls_build.sources import default_cache_dir
+    from nodemcu_tls_build.fresh import find_fresh_build
+    from nodemcu_tls_build.request import BuildRequest
 
-    if CA_FILE.exists():
+    if os.path.lexists(CA_FILE):  # a link to nowhere must not become a build without a CA
         if ca_path is not None:
             click.echo(f"Note: {CA_FILE} of this directory is built in, not {ca_path}.", err=True)
         ca_path = CA_FILE
@@ -76,12 +80,15 @@ def build(  # noqa: PLR0913, PLR0917 -- one parameter an option
         ca_path=ca_path,
         out_dir=out_dir,
         archive_dir=archive_dir,
-        cache_dir=default_cache_dir(),
         jobs=jobs,
         verbose=verbose,
     )
-    with show_progress(quiet=as_json) as progress:
-        result = build_firmware(request, progress)
+    result = find_fresh_build(request)
+    if result is None:
+        from nodemcu_tls_build.build import build_firmware
+
+        with show_progress(quiet=as_json, verbose=verbose) as progress:
+            result = build_firmware(request, progress)
     if as_json:
         click.echo(json.dumps(result.report, indent=2))
     else:
@@ -89,16 +96,11 @@ def build(  # noqa: PLR0913, PLR0917 -- one parameter an option
 
 
 def _show(result: BuildResult, out_dir: Path) -> None:
-    from rich.console import Console
+    from nodemcu_tls_build.commands.show import format_layout, format_sizes, show
 
-    from nodemcu_tls_build.commands.show import format_layout, format_size_table
-
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(format_layout(result.report))
-    console.print()
-    console.print(format_size_table(result.size))
-    console.print()
-    trust = ", ".join(ca["subject"] for ca in result.report["ca"]) or "none (no server-ca.crt)"
-    console.print(f"CA built in: {trust}", markup=False)
+    trust = ", ".join(ca["subject"] for ca in result.report["ca"]) or f"none (no {CA_FILE})"
     what = "Built" if result.compiled else "Nothing to do for"
-    console.print(f"{what} {out_dir / 'flash.bin'}: boot it with `nodemcu-tls run {out_dir}`.")
+    command = shlex.join(["nodemcu-tls", "run", str(out_dir)])
+    show(f"{format_layout(result.report)}\n\n{format_sizes(result.report['sizes'])}\n")
+    show(f"CA built in: {trust}")
+    show(f"{what} {out_dir / 'flash.bin'}: boot it with `{command}`.")

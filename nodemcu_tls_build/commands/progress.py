@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
-    from nodemcu_tls_build.build import Progress
+    from nodemcu_tls_build.request import Progress
 
 
 class _Silent:
@@ -54,25 +54,31 @@ class _OneBar:
         if self.bar is None or self._task is None:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+            from rich.table import Column
 
+            rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")
             self.bar = Progress(
-                BarColumn(),
+                BarColumn(bar_width=20),
                 MofNCompleteColumn(),
-                TextColumn("{task.description}", markup=False),
+                TextColumn("{task.description}", markup=False, table_column=rest),
                 console=Console(stderr=True, no_color=bool(os.environ.get("NO_COLOR")) or None),
                 transient=True,
+                expand=True,
             )
             self._task = self.bar.add_task("", total=total)
             self.bar.start()
-        self.bar.update(self._task, completed=done, total=total, description=text[-60:])
+        self.bar.update(self._task, completed=done, total=total, description=text)
 
 
 @contextmanager
-def show_progress(*, quiet: bool) -> Iterator[Progress]:
-    """Give a build something to report to; the bar is gone when the build is over."""
+def show_progress(*, quiet: bool, verbose: bool) -> Iterator[Progress]:
+    """Give a build something to report to; the bar is gone when the build is over.
+
+    With `verbose` every command has a line of its own, on a terminal too.
+    """
     if quiet:
         yield _Silent()
-    elif not sys.stderr.isatty():
+    elif verbose or not _can_draw():
         yield _Lines()
     else:
         bar = _OneBar()
@@ -81,3 +87,7 @@ def show_progress(*, quiet: bool) -> Iterator[Progress]:
         finally:
             if bar.bar is not None:
                 bar.bar.stop()
+
+
+def _can_draw() -> bool:
+    return sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"

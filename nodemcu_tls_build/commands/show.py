@@ -1,16 +1,13 @@
-"""Tables for people to read."""
-
-# ruff: noqa: PLC0415 -- what is heavy is imported when it is needed: `--help` stays quick
+"""Tables for people to read, at most 79 columns wide."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.table import Table
-
-    from nodemcu_tls_build.size import RegionUse, SizeReport
+import click
 
 _REGION_ROWS = {
     "flash": ("Flash, mapped", ""),
@@ -19,65 +16,72 @@ _REGION_ROWS = {
     "sdk": ("DRAM, SDK's share", ""),
 }
 _COLUMNS = ("flash", "iram", "data", "bss", "sdk")
+_TITLE_WIDTH = 18  # of the first column, so that tables one below the other are in line
 
 
-def format_layout(build: dict[str, Any]) -> RenderableType:
-    """Lay out what goes where in flash, from a build's report; at most 79 columns."""
-    table = _make_table("Flash", ("offset", "end", "bytes"))
-    table.add_column("SHA-256", no_wrap=True)
-    for image in build["images"]:
+@dataclass(frozen=True)
+class _Row:
+    cells: Sequence[str]
+    colour: str | None = None
+    bold: bool = False
+    dim: bool = False
+
+
+def show(text: str) -> None:
+    """Print on standard output, with colours on a terminal that has them unless NO_COLOR is set."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    click.echo(text, color=False if plain else None)
+
+
+def format_layout(report: dict[str, Any]) -> str:
+    """Lay out what goes where in flash, from a build's report."""
+    rows = []
+    for image in report["images"]:
         start, length = image["offset"], image["length"]
-        row = (image["name"], f"{start:#07x}", f"{start + length:#07x}", f"{length:,}")
-        table.add_row(*row, image["sha256"][:16])
-    return table
+        place = (f"{start:#07x}", f"{start + length:#07x}", f"{length:,}")
+        rows.append(_Row((image["name"], *place, image["sha256"][:16])))
+    return _format_table(("Flash", "offset", "end", "bytes", "SHA-256"), rows, "<>>><")
 
 
-def format_size_table(report: SizeReport) -> RenderableType:
-    """Lay out the report: how full each memory is, then who fills it; at most 79 columns."""
-    from rich.console import Group
-
-    return Group(_format_regions(report), "", _format_components(report))
+def format_sizes(sizes: dict[str, Any]) -> str:
+    """Lay out the sizes of a build's report: how full each memory is, then who fills it."""
+    return f"{_format_regions(sizes['regions'])}\n\n{_format_components(sizes)}"
 
 
-def _format_regions(report: SizeReport) -> Table:
-    table = _make_table("Memory", ("used", "limit", "free", "full", ""))
+def _format_regions(regions: dict[str, dict[str, int]]) -> str:
+    rows = []
     for name, (title, remark) in _REGION_ROWS.items():
-        use = report.regions[name]
-        table.add_row(title, *_format_use(use), remark, style=_choose_style(use))
-    emulator = report.regions["emulator"]
-    if emulator.used:
-        table.add_row(
-            "Emulator only", f"{emulator.used:,}", "", "", "", "not on the chip", style="dim"
-        )
-    return table
+        used, limit, free = (regions[name][key] for key in ("used", "limit", "free"))
+        cells = (title, f"{used:,}", f"{limit:,}", f"{free:,}", f"{used / limit:.1%}", remark)
+        colour = "red" if free < 0 else "yellow" if used > 0.9 * limit else None
+        rows.append(_Row(cells, colour))
+    used = regions["emulator"]["used"]
+    if used:
+        cells = ("Emulator only", f"{used:,}", "", "", "", "not on the chip")
+        rows.append(_Row(cells, dim=True))
+    return _format_table(("Memory", "used", "limit", "free", "full", ""), rows, "<>>>><")
 
 
-def _format_components(report: SizeReport) -> Table:
-    table = _make_table("Component", _COLUMNS)
-    for name, size in report.components.items():
-        table.add_row(name, *(_format_bytes(getattr(size, column)) for column in _COLUMNS))
-    total = report.total
-    table.add_row("total", *(f"{getattr(total, column):,}" for column in _COLUMNS), style="bold")
-    return table
+def _format_components(sizes: dict[str, Any]) -> str:
+    rows = [
+        _Row((name, *(f"{size[column]:,}" if size[column] else "-" for column in _COLUMNS)))
+        for name, size in sizes["components"].items()
+    ]
+    total = sizes["total"]
+    rows.append(_Row(("total", *(f"{total[column]:,}" for column in _COLUMNS)), bold=True))
+    return _format_table(("Component", *_COLUMNS), rows, "<>>>>>")
 
 
-def _make_table(title: str, columns: tuple[str, ...]) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column(title, min_width=18, no_wrap=True)
-    for column in columns:
-        table.add_column(column, justify="right" if column else "left", no_wrap=True)
-    return table
-
-
-def _format_use(use: RegionUse) -> tuple[str, ...]:
-    return f"{use.used:,}", f"{use.limit:,}", f"{use.free:,}", f"{use.used / use.limit:.1%}"
-
-
-def _format_bytes(size: int) -> str:
-    return f"{size:,}" if size else "-"
-
-
-def _choose_style(use: RegionUse) -> str:
-    return "red" if use.free < 0 else "yellow" if use.used > 0.9 * use.limit else ""
+def _format_table(header: Sequence[str], rows: Sequence[_Row], alignment: str) -> str:
+    """Put the cells into columns, each aligned as the character of `alignment` for it says."""
+    rows = [_Row(header, bold=True), *rows]
+    widths = [max(map(len, column)) for column in zip(*(row.cells for row in rows), strict=True)]
+    widths[0] = max(widths[0], _TITLE_WIDTH)
+    lines = []
+    for row in rows:
+        columns = zip(row.cells, alignment, widths, strict=True)
+        line = "  ".join(f"{cell:{side}{width}}" for cell, side, width in columns).rstrip()
+        if row.colour or row.bold or row.dim:
+            line = click.style(line, fg=row.colour, bold=row.bold or None, dim=row.dim or None)
+        lines.append(line)
+    return "\n".join(lines)

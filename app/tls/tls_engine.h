@@ -1,0 +1,35 @@
+/*
+ * tls_engine.h - mbedTLS, set up for one connection: what it offers, accepts and trusts.
+ *
+ * An engine is some two kilobytes of heap and mbedTLS's record buffers, so it exists only while
+ * there is a handshake or a session.
+ */
+#ifndef TLS_ENGINE_H
+#define TLS_ENGINE_H
+
+#include <stdbool.h>
+
+#include <mbedtls/ssl.h>
+#include <mbedtls/version.h>
+#include <mbedtls/x509_crt.h>
+
+#if MBEDTLS_VERSION_MAJOR < 3
+#define MBEDTLS_PRIVATE(member) member /* 2.28 hides nothing */
+#endif
+
+struct tls_engine {
+    mbedtls_ssl_context ssl;
+    mbedtls_ssl_config config;
+    mbedtls_x509_crt ca;
+};
+
+/*
+ * Make an engine; `verify` asks for a chain to the built-in CA. Returns 0 and puts it into
+ * `engine`, which tls_engine_free() takes; or a negative enum tls_err.
+ */
+int tls_engine_create(struct tls_engine **engine, bool verify);
+
+/* Free an engine; NULL is none. */
+void tls_engine_free(struct tls_engine *engine);
+
+#endif
