@@ -22,6 +22,7 @@ _HINTS = {
     errno.ENOTDIR: "Something on the way to it is a file: remove that, or choose another place.",
     errno.EEXIST: "Something on the way to it is a file: remove that, or choose another place.",
     errno.EISDIR: "A directory stands there: remove it, or choose another place.",
+    errno.ENOENT: "No directory can be made there: choose another place.",
     errno.ENAMETOOLONG: "Choose a shorter name.",
 }
 

@@ -36,7 +36,7 @@ def find_fresh_build(request: BuildRequest) -> BuildResult | None:
         if not _is_fresh(stamp, request):
             return None
         report = json.loads((request.out_dir / "build.json").read_bytes())
-    except (BuildError, OSError, ValueError, LookupError, TypeError):
+    except (BuildError, OSError, ValueError, LookupError, TypeError, AttributeError):
         return None  # what is wrong, the build will say
     return BuildResult(report, compiled=0)
 

@@ -35,6 +35,8 @@ _APP_INCLUDES = (
     *("include", ".", "modules", "tls", "net", "lua", "board", "board/virtual", "runtime"),
 )
 
+_NOT_FOR_NINJA = re.compile(r"[\x00-\x1f|;*<>^`\\]")
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -66,12 +68,13 @@ def make_graph(
 ) -> Graph:
     """Lay out the build of a profile: `trees` holds the roots of mbedtls, lwip and lua.
 
-    Raises BuildError for a path that build.ninja has no way to spell.
+    Raises BuildError for a path that ninja could not read in build.ninja or from the compiler.
     """
     for path in (compiler.path, compiler.specs, app_dir, *trees.values()):
-        if re.search(r"[\n\r|]", str(path)):
+        unusable = _NOT_FOR_NINJA.search(str(path))
+        if unusable:
             raise BuildError(
-                f"ninja cannot work with the path {str(path)!r}: it has a line break or a | in it",
+                f"ninja cannot work with the path {str(path)!r}: it has {unusable[0]!r} in it",
                 "Rename that directory, or have the file elsewhere.",
             )
     units = [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,15 +16,20 @@ from nodemcu_tls_build.files import explain_write_error, make_directory, write_f
 
 @contextmanager
 def hold_directory(path: Path) -> Iterator[int]:
-    """Keep other builds out of the directory, which is made when there is none.
+    """Keep other builds out of an output's work directory, which is made when there is none.
 
     Yields the descriptor of the lock. Processes that inherit it hold the lock too: when a build
-    is killed, the next one cannot start before the last of its compilers has ended.
+    is killed, the next one cannot start before the last of its compilers has ended. Raises
+    OutputError, also when the directory or the one above it cannot be written.
     """
     make_directory(path)
+    for directory in (path.parent, path):
+        if not os.access(directory, os.W_OK | os.X_OK):
+            denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            raise explain_write_error(directory, denied)
     lock_path = path / ".lock"
     try:
-        file = lock_path.open("w")
+        file = lock_path.open("a")  # its time does not change
     except OSError as error:
         raise explain_write_error(lock_path, error) from error
     with file:

@@ -13,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from builds import CHANGED_PROFILE
 from emulated import GATEWAY, HOST, World
 from peers import run_s_server
 from pki import make_authority, make_pem
@@ -61,30 +62,79 @@ def source_archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]
 
 
 @pytest.fixture(scope="session")
-def build_firmware(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path | None], Path]:
-    """Return a function that builds the default profile with a CA file and returns its directory.
-
-    All workers of a test run share one work directory, so only the first build compiles it all.
-    """
+def shared_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory that all workers of a test run share; `hold` it while changing it."""
     root = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         root = root.parent
-    root = root / "firmware"
-    root.mkdir(exist_ok=True)
+    path = root / "firmware"
+    path.mkdir(exist_ok=True)
+    return path
+
+
+@contextmanager
+def hold(directory: Path) -> Iterator[None]:
+    """Keep other workers out of a shared directory."""
+    with (directory / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def build_firmware(shared_dir: Path) -> Callable[[Path | None], Path]:
+    """Return a function that builds the default profile with a CA file and returns its directory.
+
+    All builds have one work directory, so only the first compiles it all.
+    """
 
     def build(ca_path: Path | None = None) -> Path:
-        build_dir = root / sha256(ca_path.read_bytes() if ca_path else b"").hexdigest()[:16]
-        with (root / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        build_dir = shared_dir / sha256(ca_path.read_bytes() if ca_path else b"").hexdigest()[:16]
+        with hold(shared_dir):
             if not build_dir.exists():
-                command = [sys.executable, "-m", "nodemcu_tls_build", "build", "--out", "all"]
-                command += ["--ca", str(ca_path)] if ca_path else []
-                subprocess.run(command, check=True, cwd=root, timeout=900)
-                shutil.copytree(root / "all", root / "new", ignore=lambda *_: ["work"])
-                (root / "new").rename(build_dir)
+                build_into(shared_dir / "all", *(["--ca", str(ca_path)] if ca_path else []))
+                new_dir = shared_dir / "new"
+                shutil.copytree(shared_dir / "all", new_dir, ignore=lambda *_: ["work"])
+                new_dir.rename(build_dir)
         return build_dir
 
     return build
+
+
+def build_into(out_dir: Path, *args: str) -> None:
+    """Run a build that must succeed."""
+    command = [sys.executable, "-m", "nodemcu_tls_build", "build", "--out", str(out_dir), *args]
+    subprocess.run(command, check=True, cwd=out_dir.parent, timeout=900)
+
+
+@pytest.fixture(scope="session")
+def whole_build(shared_dir: Path) -> Path:
+    """Return a build of the default profile that has no CA in it, its work directory included."""
+    whole_dir = shared_dir / "whole"
+    with hold(shared_dir):
+        if not whole_dir.exists():
+            build_into(shared_dir / "all")
+            shutil.copytree(shared_dir / "all", shared_dir / "new")
+            (shared_dir / "new").rename(whole_dir)
+    return whole_dir
+
+
+@pytest.fixture
+def own_build(whole_build: Path, tmp_path: Path) -> Path:
+    """Return a copy of the whole build, `build` in the test's directory, for the test to change."""
+    return shutil.copytree(whole_build, tmp_path / "build")
+
+
+@pytest.fixture(scope="session")
+def changed_build(shared_dir: Path) -> Path:
+    """Return a build of the changed profile in a directory where nothing was built before."""
+    changed_dir = shared_dir / "changed"
+    with hold(shared_dir):
+        if not changed_dir.exists():
+            profile_path = shared_dir / "changed.toml"
+            profile_path.write_text(CHANGED_PROFILE)
+            build_into(shared_dir / "new-changed", "--profile", str(profile_path))
+            (shared_dir / "new-changed").rename(changed_dir)
+    return changed_dir
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,7 @@ NODEMCU_TLS = (sys.executable, "-m", "nodemcu_tls_build")
 HOST = "server.test"  # resolves to this machine's loopback
 GATEWAY = "10.0.2.2"  # which the chip sees at this address
 _ADD_HOST = ("--add-host", f"{HOST}:host-gateway")
-_LIMIT = 120  # seconds before the emulator is ended; a boot takes 0.3
+_LIMIT = 90  # seconds before the emulator is ended; a boot takes 0.3
 _PATIENCE = 30  # seconds more for the command around it
 
 
@@ -53,3 +54,45 @@ def run_firmware(
         timeout=_LIMIT + _PATIENCE,
         **({"stdin": subprocess.DEVNULL} if text is None else {"input": text}),
     )
+
+
+class Session:
+    """`nodemcu-tls run` with its input kept open: type when something has been shown."""
+
+    def __init__(self, build_dir: Path, *args: str) -> None:
+        self.shown = b""
+        self.process = subprocess.Popen(
+            [*NODEMCU_TLS, "run", str(build_dir), "--timeout", "30", *_ADD_HOST, *args],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        self.process.communicate(timeout=_PATIENCE)
+
+    def type(self, text: str) -> None:
+        """Press these keys."""
+        assert self.process.stdin
+        self.process.stdin.write(text.encode())
+        self.process.stdin.flush()
+
+    def wait_for(self, text: str) -> str:
+        """Wait until this is shown; return what was shown before it since the last wait."""
+        assert self.process.stdout
+        while text.encode() not in self.shown:
+            part = os.read(self.process.stdout.fileno(), 4096)
+            assert part, f"the run ended: {self.shown!r}"
+            self.shown += part
+        before, _, self.shown = self.shown.partition(text.encode())
+        return before.decode(errors="replace")
+
+    def end(self) -> int:
+        """End the input and return the exit code."""
+        assert self.process.stdin
+        self.process.stdin.close()
+        self.process.stdin = None
+        return self.process.wait(_PATIENCE)

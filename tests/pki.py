@@ -92,11 +92,11 @@ def make_key(kind: str) -> Key:
     return rsa.generate_private_key(65537, 2048)
 
 
-def make_authority(kind: str, name: str = "Test root") -> Identity:
-    """Make a root authority."""
+def make_authority(kind: str, name: str = "Test root", *, end: timedelta = 365 * _DAY) -> Identity:
+    """Make a root authority, valid since yesterday and to `end`, from now."""
     key = make_key(kind)
     subject = _make_subject(name)
-    builder = _start_certificate(key, name, subject, -_DAY, 365 * _DAY)
+    builder = _start_certificate(key, name, subject, -_DAY, end)
     builder = builder.add_extension(_make_ca_constraint(), critical=True)
     return Identity(key, builder.sign(key, hashes.SHA256()))
 

@@ -113,12 +113,14 @@ static int net_dns_resolve(lua_State *L)
     const char *host = luaL_checkstring(L, 1);
 
     luaL_checktype(L, 2, LUA_TFUNCTION);
+    lua_settop(L, 2);
+    int callback = luaL_ref(L, LUA_REGISTRYINDEX); /* may raise: nothing is taken yet */
     struct query *query = calloc(1, sizeof *query);
     if (query == NULL) {
+        luaL_unref(L, LUA_REGISTRYINDEX, callback);
         return luaL_error(L, "not enough memory");
     }
-    lua_pushvalue(L, 2);
-    query->callback = luaL_ref(L, LUA_REGISTRYINDEX);
+    query->callback = callback;
     err_t error = dns_gethostbyname(host, &query->address, on_resolved, query);
     if (error != ERR_INPROGRESS) {
         query->done = true;
