@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import os
 import shlex
@@ -61,6 +62,8 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, _end_cleanly)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that it has no letters for is no crash
+        sys.stdout.reconfigure(errors="backslashreplace")
     cli(prog_name="nodemcu-tls")
 
 

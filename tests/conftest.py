@@ -13,7 +13,6 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from builds import CHANGED_PROFILE
 from emulated import GATEWAY, HOST, World
 from peers import run_s_server
 from pki import make_authority, make_pem
@@ -122,19 +121,6 @@ def whole_build(shared_dir: Path) -> Path:
 def own_build(whole_build: Path, tmp_path: Path) -> Path:
     """Return a copy of the whole build, `build` in the test's directory, for the test to change."""
     return shutil.copytree(whole_build, tmp_path / "build")
-
-
-@pytest.fixture(scope="session")
-def changed_build(shared_dir: Path) -> Path:
-    """Return a build of the changed profile in a directory where nothing was built before."""
-    changed_dir = shared_dir / "changed"
-    with hold(shared_dir):
-        if not changed_dir.exists():
-            profile_path = shared_dir / "changed.toml"
-            profile_path.write_text(CHANGED_PROFILE)
-            build_into(shared_dir / "new-changed", "--profile", str(profile_path))
-            (shared_dir / "new-changed").rename(changed_dir)
-    return changed_dir
 
 
 @pytest.fixture(scope="session")

@@ -264,6 +264,24 @@ def test_nobody_listens_and_nobody_has_that_name(world: World) -> None:
     assert accepted == make_good_events(world.good_port)
 
 
+def test_no_room_for_a_handshake(world: World) -> None:
+    script = """
+        local full
+        while node.heap() > 10000 do full = { full } end
+        local socket = tls.createConnection()
+        socket:on("connection", function(s) print("connection") s:close() end)
+        socket:on("reconnection", function(s, reason)
+          print(reason)
+          full = nil
+          collectgarbage() collectgarbage()
+          s:connect(%d, "server.test")
+        end)
+        socket:connect(%d, "server.test")
+    """
+    result = run_lua(world.build_dir, script % (world.good_port, world.good_port))
+    assert (result.returncode, result.stdout) == (0, "out of memory\nconnection\n")
+
+
 def test_rsa_chain_of_another_ca(world: World, tmp_path: Path) -> None:
     identity = make_authority("rsa").issue_server("rsa", HOST)
     with run_s_server(identity, tmp_path, "-www") as server:

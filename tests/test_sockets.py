@@ -352,7 +352,7 @@ def test_wrong_arguments_are_named(world: World, module: str) -> None:
         "bad argument #1 to '?' (socket expected, got userdata)",
         "bad argument #1 to '?' (socket expected, got userdata)",
         "bad argument #1 to '?' (socket expected, got nil)",
-        "",
+        "nil\tnil",
     ]
 
 
@@ -463,12 +463,49 @@ def test_no_room_for_what_comes_in(world: World, start_peer: StartPeer, module: 
           while node.heap() > 1500 do full = { full } end
           s:send("x")
         end)
+        socket:on("reconnection", function(s, reason)
+          full = nil
+          collectgarbage() collectgarbage()
+          print(reason)
+          s:on("connection", function(s) print("again") s:close() end)
+          s:connect(port, host)
+        end)
         socket:connect(port, host)
     """
     with start_peer(serve) as peer:
-        result = run_lua(world.build_dir, PRELUDE % (module, peer.port) + script)
-    assert result.returncode == 1
-    assert result.stdout == "not enough memory\n"
+        printed = run_client(world, module, peer.port, script)
+    assert printed == ["out of memory", "again"]
+
+
+@pytest.mark.parametrize("moment", [0, 30])
+def test_close_while_connecting(world: World, moment: int) -> None:
+    script = """
+        local _ = net.TCP, tls.cert, tmr.now, node.heap -- a library takes its heap at first use
+        local function measure() collectgarbage() collectgarbage() return node.heap() end
+        local function try(module, name, port, again)
+          local before, socket = measure(), module.createConnection()
+          watch(socket, "connection", "reconnection", "disconnection")
+          socket:connect(port, name)
+          local function stop()
+            socket:close()
+            socket = nil
+            tmr.create():alarm(50, tmr.ALARM_SINGLE, function()
+              print(name, before - measure() < 300)
+              if again then again() end
+            end)
+          end
+          if MOMENT == 0 then stop() else tmr.create():alarm(MOMENT, tmr.ALARM_SINGLE, stop) end
+        end
+        try(tls, host, port, function()
+          try(net, "10.0.2.77", 80, function()
+            try(tls, "nothing.invalid", 443)
+          end)
+        end)
+    """
+    with run_peer(read_to_end) as peer:
+        printed = run_client(world, "tls", peer.port, script.replace("MOMENT", str(moment)))
+    assert printed[:2] == [f"{HOST}\ttrue", "10.0.2.77\ttrue"]
+    assert printed[-1] == "nothing.invalid\ttrue"  # the failure may have come first
 
 
 def test_heap_comes_back(world: World, tmp_path: Path) -> None:

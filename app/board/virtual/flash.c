@@ -16,12 +16,14 @@ static int flash_file = -1;
 
 uint32_t board_flash_size(void)
 {
-    return LX106_FLASH_WINDOW_SIZE;
+    int64_t size = options_number("flash_size", LX106_FLASH_WINDOW_SIZE);
+
+    return size > 0 && size < LX106_FLASH_WINDOW_SIZE ? (uint32_t)size : LX106_FLASH_WINDOW_SIZE;
 }
 
 static int lies_inside(uint32_t offset, size_t length)
 {
-    return offset <= LX106_FLASH_WINDOW_SIZE && length <= LX106_FLASH_WINDOW_SIZE - offset;
+    return offset <= board_flash_size() && length <= board_flash_size() - offset;
 }
 
 /* Bring the file up to the window for this range. */
@@ -74,7 +76,7 @@ int board_flash_write(uint32_t offset, const void *data, size_t length)
 
 int board_flash_erase(uint32_t sector)
 {
-    if (sector >= LX106_FLASH_WINDOW_SIZE / LX106_FLASH_SECTOR) {
+    if (sector >= board_flash_size() / LX106_FLASH_SECTOR) {
         return BOARD_ERR_RANGE;
     }
     memset(window + sector * LX106_FLASH_SECTOR, 0xff, LX106_FLASH_SECTOR);
