@@ -1,7 +1,6 @@
 /*
  * main.c - start the board, the network and Lua; run the script or the prompt; then the loop.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include <lauxlib.h>
@@ -12,22 +11,12 @@
 #include "callback.h"
 #include "cpu.h"
 #include "lazy.h"
+#include "lua_memory.h"
 #include "modules.h"
 #include "repl.h"
 #include "stream.h"
 
 #define NETWORK_WAIT_MS 5000u
-
-static void *allocate(void *context, void *block, size_t old_size, size_t new_size)
-{
-    (void)context;
-    (void)old_size;
-    if (new_size == 0) {
-        free(block);
-        return NULL;
-    }
-    return realloc(block, new_size);
-}
 
 static int on_lua_panic(lua_State *L)
 {
@@ -85,7 +74,7 @@ static int open_libraries(lua_State *L)
 
 static lua_State *start_lua(void)
 {
-    lua_State *L = lua_newstate(allocate, NULL);
+    lua_State *L = lua_newstate(lua_memory_allocate, NULL);
 
     if (L == NULL) {
         panic("not enough memory for Lua");
@@ -148,7 +137,10 @@ static void run_loop(lua_State *L, bool is_script)
         poll_network();
         lua_pushvalue(L, poll);
         lua_pushlightuserdata(L, &busy);
-        if (lua_pcall(L, 1, 0, 0) != 0) {
+        int status = lua_pcall(L, 1, 0, 0);
+        if (status == LUA_ERRMEM && socket_out_of_memory()) {
+            lua_pop(L, 1); /* the socket tells it */
+        } else if (status != 0) {
             callback_fail(L);
         }
         if (stack_unused() == 0) {
@@ -173,8 +165,12 @@ int main(void)
     board_network_start();
     wait_for_network();
     lua_State *L = start_lua();
-    bool is_script = board_script_open();
+    bool is_script = board_script_name() != NULL;
 
+    if (is_script && !board_script_open()) {
+        print("cannot open the script\n");
+        board_exit(1);
+    }
     if (is_script) {
         callback_end_on_error();
         run_script(L);

@@ -11,12 +11,14 @@
 #define BACKSPACE 0x08
 #define DELETE 0x7f
 #define END_OF_INPUT 0x04 /* ^D */
+#define ESCAPE 0x1b
 
 static char line[LINE_SIZE];
 static size_t line_length;
 static bool line_too_long;
 static bool in_chunk; /* the lines so far wait on the Lua stack for the rest */
 static int last_byte;
+static bool in_escape;
 
 static void print(const char *text)
 {
@@ -73,15 +75,9 @@ static void take_source(lua_State *L)
 {
     size_t length;
     const char *source = lua_tolstring(L, -1, &length);
-    bool is_expression = length > 0 && source[0] == '=';
-
-    if (is_expression) { /* as in the stand-alone interpreter: "=x" prints x */
-        lua_pushfstring(L, "return %s", source + 1);
-        source = lua_tolstring(L, -1, &length);
-        lua_remove(L, -2);
-    }
     int status = luaL_loadbuffer(L, source, length, "=stdin");
-    if (is_incomplete(L, status) && !is_expression) {
+
+    if (is_incomplete(L, status)) {
         lua_pop(L, 1);
         in_chunk = true;
         return;
@@ -103,7 +99,11 @@ static int append_line(lua_State *L)
 {
     lua_settop(L, 1);
     if (lua_isnil(L, 1)) {
-        lua_pushlstring(L, line, line_length);
+        /* As in the stand-alone interpreter: "=x" prints x. */
+        bool is_expression = line[0] == '=' && line_length > 0;
+        lua_pushstring(L, is_expression ? "return " : "");
+        lua_pushlstring(L, line + is_expression, line_length - is_expression);
+        lua_concat(L, 2);
     } else {
         lua_pushliteral(L, "\n");
         lua_pushlstring(L, line, line_length);
@@ -140,6 +140,10 @@ static void take_byte(lua_State *L, int byte)
     int previous = last_byte;
 
     last_byte = byte;
+    if (in_escape) { /* ESC [ parameters letter, or ESC letter */
+        in_escape = byte == '[' || byte == 'O' || (byte >= '0' && byte <= '?');
+        return;
+    }
     if (byte == '\n' && previous == '\r') {
         return; /* the second half of one line end */
     }
@@ -156,6 +160,9 @@ static void take_byte(lua_State *L, int byte)
             print("\n");
             board_exit(0);
         }
+    } else if (byte < ' ' && byte != '\t') {
+        /* An arrow key or the like: this prompt has no use for it. */
+        in_escape = byte == ESCAPE;
     } else if (line_length + 1 < sizeof line) {
         line[line_length++] = (char)byte;
         board_console_write(&line[line_length - 1], 1);

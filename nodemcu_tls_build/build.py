@@ -11,7 +11,7 @@ from typing import Any
 
 from nodemcu_tls_build.certs import CaBundle, load_ca_file
 from nodemcu_tls_build.files import write_file
-from nodemcu_tls_build.fresh import describe_inputs, save_stamp
+from nodemcu_tls_build.fresh import describe_inputs, describe_tools, save_stamp
 from nodemcu_tls_build.graph import make_graph, render_graph
 from nodemcu_tls_build.image import merge_flash_image, pad_to_flash, parse_boot_image
 from nodemcu_tls_build.memmap import BOOT_OFFSET, IROM_OFFSET
@@ -64,7 +64,7 @@ def build_firmware(request: BuildRequest, progress: Progress) -> BuildResult:
         save_stamp(
             request,
             inputs,
-            compiler=compiler,
+            tools=describe_tools(compiler, ninja_path),
             written=[*rendered, *(request.out_dir / name for name in files)],
             valid_until=min(expiries, default=None),
         )

@@ -42,7 +42,7 @@ def find_fresh_build(request: BuildRequest) -> BuildResult | None:
 
 
 def describe_inputs(request: BuildRequest) -> dict[str, Any]:
-    """Describe, as JSON has it, what a build is made from but the compiler and what it reads."""
+    """Describe, as JSON has it, what a build is made from but tools and what those read."""
     archive_dir = request.archive_dir
     return {
         "profile": [request.profile, _hash_file(Path(request.profile))],
@@ -52,6 +52,11 @@ def describe_inputs(request: BuildRequest) -> dict[str, Any]:
         "packages": describe_files(path for path in map(Path, sys.path) if path.name in _PACKAGES),
         "program": describe_files(_list_program()),
     }
+
+
+def describe_tools(compiler: Compiler, ninja_path: Path) -> dict[str, list[int] | None]:
+    """Describe the tools whose versions a build reports, as `describe_files` does."""
+    return describe_files([compiler.path, compiler.path.resolve(), compiler.specs, ninja_path])
 
 
 def describe_files(paths: Iterable[Path]) -> dict[str, list[int] | None]:
@@ -66,18 +71,18 @@ def save_stamp(
     request: BuildRequest,
     inputs: dict[str, Any],
     *,
-    compiler: Compiler,
+    tools: dict[str, list[int] | None],
     written: Iterable[Path],
     valid_until: datetime | None,
 ) -> None:
     """Leave the stamp of a finished build.
 
-    `inputs` are as they were when it began, `written` the files below `out_dir` that it wrote
-    itself, `valid_until` when its first CA certificate expires.
+    `inputs` are as they were when it began, `tools` what `describe_tools` says, `written` the
+    files below `out_dir` that it wrote itself, `valid_until` when its first CA expires.
     """
     stamp = {
         "inputs": inputs,
-        "compiler": _describe_compiler(compiler),
+        "tools": tools,
         "files": {str(path.relative_to(request.out_dir)): _describe_file(path) for path in written},
         "made": time.time(),
         "valid_until": valid_until and valid_until.timestamp(),
@@ -94,13 +99,10 @@ def _is_fresh(stamp: dict[str, Any], request: BuildRequest) -> bool:
             return False
     if stamp["inputs"] != describe_inputs(request):
         return False
-    if stamp["compiler"] != _describe_compiler(find_compiler()):
+    ninja_path = find_ninja()
+    if stamp["tools"] != describe_tools(find_compiler(), ninja_path):
         return False
-    return not has_work(find_ninja(), request.work_dir)
-
-
-def _describe_compiler(compiler: Compiler) -> dict[str, list[int] | None]:
-    return describe_files([compiler.path, compiler.path.resolve(), compiler.specs])
+    return not has_work(ninja_path, request.work_dir)
 
 
 def _describe_file(path: Path) -> list[int] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nodemcu_tls_build.errors import BuildError
@@ -27,6 +27,10 @@ _UPSTREAM_FILES = {
 }
 # Lua's programs, and the libraries that need an operating system.
 _LUA_LEFT_OUT = {"lua.c", "luac.c", "linit.c", "liolib.c", "loslib.c", "loadlib.c"}
+# Parts of the names of lstrlib.c's functions other than match().
+_NOT_RECURSIVE = (
+    "str_,gmatch,gfind,single,class,expand,balance,capture,add_,buff,posrelat,lmem,push"
+)
 _UPSTREAM_INCLUDES = {"mbedtls": "include", "lwip": "src/include", "lua": "src"}
 
 _APP_DIRS = (".", "modules", "tls", "net", "lua", "board/virtual", "runtime")
@@ -115,7 +119,7 @@ def _units(root: Path, component: str, patterns: list[str] | tuple[str, ...]) ->
 
 def _upstream_units(trees: dict[str, Path]) -> list[Unit]:
     return [
-        unit
+        replace(unit, component="lua-patterns") if unit.source.name == "lstrlib.c" else unit
         for name, patterns in _UPSTREAM_FILES.items()
         for unit in _units(trees[name], name, patterns)
         if not (name == "lua" and unit.source.name in _LUA_LEFT_OUT)
@@ -134,14 +138,18 @@ def _make_flags(
     own = (_hide(app_dir, "app"), *(f"-I{app_dir / name}" for name in _APP_INCLUDES))
     mbedtls = ("-Igen", '-DMBEDTLS_CONFIG_FILE="user_mbedtls.h"')
     lua = ("-include", "lua_config.h")
+    # Lua's files say LUA_CORE themselves, but lua_config.h is read before that. The chip has
+    # no 64-bit loads, so doubles packed at four bytes cost nothing: a value takes 12, not 16.
+    every_lua = (*common, "-Os", "-w", "-DLUA_CORE=", "-fpack-struct=4")
+    every_lua = (*every_lua, *lua, *own, *upstream["lua"])
     return {
         "mbedtls": (*common, profile.mbedtls.compiler_flag, "-w", *mbedtls, *upstream["mbedtls"]),
         "lwip": (*common, "-Os", "-w", *own, *upstream["lwip"]),
-        # Lua's files say LUA_CORE themselves, but lua_config.h is read before that. The chip has
-        # no 64-bit loads, so doubles packed at four bytes cost nothing: a value takes 12, not 16.
-        "lua": (
-            *(*common, "-Os", "-w", "-DLUA_CORE=", "-fpack-struct=4"),
-            *(*lua, *own, *upstream["lua"]),
+        "lua": every_lua,
+        # Only the matcher itself, match(), is watched: see lua_stack.h.
+        "lua-patterns": (
+            *(*every_lua, "-finstrument-functions"),
+            f"-finstrument-functions-exclude-function-list={_NOT_RECURSIVE}",
         ),
         "app": (*common, "-Os", *_OWN_WARNINGS, *mbedtls, *lua, *own, *every_upstream),
         "assembler": (*common, *own),

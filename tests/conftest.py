@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from emulated import GATEWAY, HOST, World
-from peers import run_s_server
+from peers import Peer, Serve, StartPeer, make_tls_context, run_peer, run_s_server
 from pki import make_authority, make_pem
 
 from nodemcu_tls_build.sources import default_cache_dir, find_source, load_lock
@@ -141,6 +141,25 @@ def world(
     good = root.issue_server("ecdsa", HOST, GATEWAY)
     with run_s_server(good, directory / "good", "-www") as server:
         yield World(root, build_firmware(ca_path), server.port)
+
+
+@pytest.fixture(params=["net", "tls"])
+def module(request: pytest.FixtureRequest) -> str:
+    """Name the Lua module whose sockets the test uses: it runs once for each."""
+    return str(request.param)
+
+
+@pytest.fixture
+def start_peer(world: World, tmp_path: Path, module: str) -> StartPeer:
+    """Return a function that serves with plain sockets or, for `tls`, with trusted TLS ones."""
+    context = make_tls_context(world.root.issue_server("ecdsa", HOST), tmp_path)
+
+    @contextmanager
+    def start(serve: Serve) -> Iterator[Peer]:
+        with run_peer(serve, context if module == "tls" else None) as peer:
+            yield peer
+
+    return start
 
 
 @pytest.fixture

@@ -36,6 +36,13 @@ def run_lua(build_dir: Path, script: str, *args: str) -> subprocess.CompletedPro
         return run_firmware(build_dir, "--script", str(script_path), *_ADD_HOST, *args)
 
 
+def run_lines(build_dir: Path, script: str) -> list[str]:
+    """Run a script that must succeed and return the lines that it prints."""
+    result = run_lua(build_dir, script)
+    assert (result.returncode, result.stderr) == (0, ""), result.stdout
+    return result.stdout.splitlines()
+
+
 def run_prompt(build_dir: Path, text: str, *args: str) -> subprocess.CompletedProcess[str]:
     """Boot the build and type `text` at its prompt."""
     return run_firmware(build_dir, *args, text=text)
@@ -56,18 +63,39 @@ def run_firmware(
     )
 
 
-class Session:
+# `transport`, `port` and `note(event)`, a callback that prints its event and data.
+PRELUDE = """
+local transport, port, host = %s, %d, "server.test"
+local function note(event)
+  return function(_, data) print(event, data) end
+end
+local function watch(socket, ...)
+  for _, event in ipairs { ... } do socket:on(event, note(event)) end
+end
+tls.cert.verify(true)
+"""
+
+
+def run_client(world: World, module: str, port: int, script: str) -> list[str]:
+    """Run a script that must end by itself and return what it prints."""
+    result = run_lua(world.build_dir, PRELUDE % (module, port) + script)
+    assert result.returncode == 0, result.stdout
+    assert result.stderr == ""
+    return result.stdout.splitlines()
+
+
+class Console:
     """`nodemcu-tls run` with its input kept open: type when something has been shown."""
 
     def __init__(self, build_dir: Path, *args: str) -> None:
         self.shown = b""
         self.process = subprocess.Popen(
-            [*NODEMCU_TLS, "run", str(build_dir), "--timeout", "30", *_ADD_HOST, *args],
+            [*NODEMCU_TLS, "run", str(build_dir), "--timeout", "60", *_ADD_HOST, *args],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> Console:
         return self
 
     def __exit__(self, *_: object) -> None:

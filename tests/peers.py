@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,6 +72,7 @@ class Peer:
 
 
 Serve = Callable[[socket.socket], bytes | None]
+StartPeer = Callable[[Serve], AbstractContextManager[Peer]]
 
 
 @contextmanager

@@ -11,68 +11,11 @@ from pathlib import Path
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from emulated import GATEWAY, HOST, World, run_lua
-from peers import (
-    Serve,
-    answer,
-    hold_closed_port,
-    read_to_end,
-    reset,
-    run_peer,
-    run_s_server,
-)
+from peers import Serve, answer, hold_closed_port, read_to_end, reset, run_peer, run_s_server
 from pki import Identity, make_authority, make_pem
+from tls_client import HTTP_ANSWER, list_events, make_good_events
 
 DAY = timedelta(days=1)
-HTTP_ANSWER = "HTTP/1.0 200 ok"
-
-# Connects to each server of the list in turn and prints what happened, and nothing else.
-CLIENT = """
-local servers = ([[%s]]):gmatch("(%%S+),(%%d+)")
-local function next_server()
-  local host, port = servers()
-  if not host then return end
-  local socket = tls.createConnection()
-  local first = true
-  socket:on("dns", function(_, ip) print("dns", ip) end)
-  socket:on("connection", function(s)
-    print("connection", s:getpeer())
-    s:send("GET / HTTP/1.0\\r\\n\\r\\n")
-  end)
-  socket:on("receive", function(_, data)
-    if first then print("receive", data:match("[^\\r\\n]*")) end
-    first = false
-  end)
-  for _, event in ipairs { "reconnection", "disconnection" } do
-    socket:on(event, function(_, reason) print(event, reason) next_server() end)
-  end
-  socket:connect(port, host)
-end
-tls.cert.verify(%s)
-next_server()
-"""
-
-
-def list_events(build_dir: Path, *servers: tuple[str, int], verify: bool = True) -> list[list[str]]:
-    """Connect to the servers in turn; return for each the events that Lua got."""
-    names = " ".join(f"{host},{port}" for host, port in servers)
-    result = run_lua(build_dir, CLIENT % (names, str(verify).lower()))
-    assert result.returncode == 0, result.stdout
-    assert result.stderr == ""
-    lines = result.stdout.splitlines()
-    starts = [number for number, line in enumerate(lines) if line.startswith("dns\t")]
-    assert len(starts) == len(servers), result.stdout
-    assert starts[0] == 0
-    return [lines[a:b] for a, b in zip(starts, [*starts[1:], None], strict=True)]
-
-
-def make_good_events(port: int) -> list[str]:
-    return [
-        f"dns\t{GATEWAY}",
-        f"connection\t{GATEWAY}\t{port}",
-        f"receive\t{HTTP_ANSWER}",
-        "disconnection\tnil",
-    ]
-
 
 GET = """
 tls.cert.verify(true)
@@ -108,17 +51,8 @@ def test_verified_request_is_answered(
     assert f".{HOST}\n" in log
 
 
-def test_a_ca_file_with_two_certificates(
-    build_firmware: Callable[[Path], Path], tmp_path: Path
-) -> None:
-    roots = [make_authority("rsa", "One"), make_authority("ecdsa", "Two")]
-    ca_path = tmp_path / "ca.crt"
-    ca_path.write_bytes(make_pem(*(root.certificate for root in roots)))
-    build_dir = build_firmware(ca_path)
-    for number, root in enumerate(roots):
-        identity = root.issue_server("ecdsa", HOST)
-        with run_s_server(identity, tmp_path / str(number), "-www") as server:
-            assert list_events(build_dir, (HOST, server.port)) == [make_good_events(server.port)]
+def leave_out_chain(identity: Identity) -> Identity:
+    return Identity(identity.key, identity.certificate)
 
 
 # What is wrong with a server that proves itself with openssl: who it is, options, the reason.
@@ -141,7 +75,9 @@ REFUSED_SERVERS: dict[str, Refused] = {
         "the certificate is not signed by a trusted CA",
     ),
     "its intermediate left out": (
-        lambda root: Identity(*_issue_below(root)),
+        lambda root: leave_out_chain(
+            root.issue_authority("ecdsa", "Intermediate").issue_server("ecdsa", HOST)
+        ),
         (),
         "the certificate is not signed by a trusted CA",
     ),
@@ -186,11 +122,6 @@ REFUSED_SERVERS: dict[str, Refused] = {
         f"{ALERT}: handshake_failure",
     ),
 }
-
-
-def _issue_below(root: Identity) -> tuple[object, object]:
-    server = root.issue_authority("ecdsa", "Intermediate").issue_server("ecdsa", HOST)
-    return server.key, server.certificate
 
 
 @pytest.mark.parametrize(
@@ -287,55 +218,6 @@ def test_rsa_chain_of_another_ca(world: World, tmp_path: Path) -> None:
     with run_s_server(identity, tmp_path, "-www") as server:
         events = list_events(world.build_dir, (HOST, server.port))
     assert events[0][1:] == ["reconnection\tthe certificate is not signed by a trusted CA"]
-
-
-def test_names_that_a_certificate_covers(world: World, tmp_path: Path) -> None:
-    identity = world.root.issue_server("ecdsa", "first.test", "*.test")
-    with run_s_server(identity, tmp_path, "-www") as server:
-        assert list_events(world.build_dir, (HOST, server.port)) == [make_good_events(server.port)]
-
-
-def test_server_known_by_its_address(world: World, tmp_path: Path) -> None:
-    events = list_events(world.build_dir, (GATEWAY, world.good_port))
-    assert events == [make_good_events(world.good_port)]
-    identity = world.root.issue_server("ecdsa", HOST, "10.0.2.3")
-    with run_s_server(identity, tmp_path, "-www") as server:
-        events = list_events(world.build_dir, (GATEWAY, server.port))
-        log = server.read_log()
-    assert events[0][1:] == ["reconnection\tthe certificate is not for this host name"]
-    assert "TLS client extension" in log
-    assert "server name" not in log  # an address is none
-
-
-def test_without_verification_anyone_will_do(firmware: Path, world: World, tmp_path: Path) -> None:
-    strangers = [
-        make_authority("rsa", "Nobody"),
-        world.root.issue_server("ecdsa", "other.test", start=-9 * DAY, end=-DAY),
-    ]
-    for number, identity in enumerate(strangers):
-        with run_s_server(identity, tmp_path / str(number), "-www") as server:
-            for build_dir in (firmware, world.build_dir):
-                events = list_events(build_dir, (HOST, server.port), verify=False)
-                assert events == [make_good_events(server.port)]
-
-
-def test_verification_is_off_at_boot(world: World, tmp_path: Path) -> None:
-    with run_s_server(make_authority("ecdsa"), tmp_path, "-www") as server:
-        script = (CLIENT % (f"{HOST},{server.port}", "")).replace("tls.cert.verify()", "")
-        result = run_lua(world.build_dir, script)
-    assert result.stdout.splitlines() == make_good_events(server.port)
-
-
-def test_verification_needs_a_ca(firmware: Path) -> None:
-    result = run_lua(firmware, "print(tls.cert.verify(false))\ntls.cert.verify(true)")
-    assert result.returncode == 1
-    lines = result.stdout.splitlines()
-    assert lines[0] == "true"
-    assert lines[1].endswith(
-        "test.lua:2: no CA certificate is built into this firmware: "
-        "put server-ca.crt in place and build again"
-    )
-    assert lines[2] == "stack traceback:"
 
 
 def test_disconnection_tells_when_reconnection_is_not_asked_for(world: World) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import socket
 import subprocess
 import termios
 from pathlib import Path
 
 import pytest
-from emulated import NODEMCU_TLS, Session, World, run_prompt
+from emulated import NODEMCU_TLS, Console, World, run_prompt
 from peers import read_to_end, run_peer
 
 
@@ -145,32 +146,32 @@ def test_restart(firmware: Path) -> None:
 
 
 def test_restart_with_everything_in_use(world: World) -> None:
-    with Session(world.build_dir) as session:
+    with Console(world.build_dir) as console:
         for _ in range(3):
-            session.wait_for("> ")
-            session.type(
+            console.wait_for("> ")
+            console.type(
                 "s = tls.createConnection() s:on('connection', function() print('open') end)\n"
                 f"tls.cert.verify(true) s:connect({world.good_port}, 'server.test')\n"
             )
-            session.wait_for("open\n")
-            session.type("node.restart()\n")
-            session.wait_for("node.restart()\n")
-        session.wait_for("> ")
-        assert session.end() == 0
+            console.wait_for("open\n")
+            console.type("node.restart()\n")
+            console.wait_for("node.restart()\n")
+        console.wait_for("> ")
+        assert console.end() == 0
 
 
 def test_events_come_while_the_prompt_waits(world: World) -> None:
-    with Session(world.build_dir) as session:
-        session.wait_for("> ")
-        session.type(
+    with Console(world.build_dir) as console:
+        console.wait_for("> ")
+        console.type(
             "t = tmr.create() t:alarm(1, tmr.ALARM_SINGLE, function() print('tick') end)\n"
         )
-        session.wait_for("tick\n")
-        session.type("t:alarm(1, tmr.ALARM_SINGLE, function() error('tock') end)\n")
-        session.wait_for("stdin:1: tock\nstack traceback:\n")
-        session.type("=1 + 1\n")
-        session.wait_for("\n2\n> ")
-        assert session.end() == 0
+        console.wait_for("tick\n")
+        console.type("t:alarm(1, tmr.ALARM_SINGLE, function() error('tock') end)\n")
+        console.wait_for("stdin:1: tock\nstack traceback:\n")
+        console.type("=1 + 1\n")
+        console.wait_for("\n2\n> ")
+        assert console.end() == 0
 
 
 def test_prompt_survives_when_there_is_no_room_for_what_comes_in(world: World) -> None:
@@ -179,21 +180,21 @@ def test_prompt_survives_when_there_is_no_room_for_what_comes_in(world: World) -
         connection.sendall(b"x" * 1400)
         return read_to_end(connection)
 
-    with run_peer(serve) as peer, Session(world.build_dir) as session:
-        session.wait_for("> ")
-        session.type(
+    with run_peer(serve) as peer, Console(world.build_dir) as console:
+        console.wait_for("> ")
+        console.type(
             "s = net.createConnection()\n"
             "s:on('receive', function(s, data) print('received', #data) end)\n"
             "s:on('reconnection', function(s, reason) print('failed', reason) end)\n"
             "s:on('connection', function() print('open') end)\n"
             f"s:connect({peer.port}, 'server.test')\n"
         )
-        session.wait_for("open\n")
-        session.type("while node.heap() > 1500 do x = { x } end s:send('x')\n")
-        session.wait_for("failed\tout of memory\n")  # a stream with a hole in it must not go on
-        session.type("x = nil\n=1 + 1\n")
-        session.wait_for("\n2\n> ")
-        assert session.end() == 0
+        console.wait_for("open\n")
+        console.type("while node.heap() > 1500 do x = { x } end s:send('x')\n")
+        console.wait_for("failed\tout of memory\n")  # a stream with a hole in it must not go on
+        console.type("x = nil\n=1 + 1\n")
+        console.wait_for("\n2\n> ")
+        assert console.end() == 0
 
 
 @pytest.mark.parametrize(("keys", "code"), [(b"\x04", 0), (b"os.exit(5)\r", 5), (b"\x03", 130)])
@@ -229,5 +230,7 @@ def test_terminal(firmware: Path, keys: bytes, code: int) -> None:
 def wait_for(screen: int, text: bytes) -> bytes:
     shown = b""
     while text not in shown:
+        ready, _, _ = select.select([screen], [], [], 60)
+        assert ready, shown
         shown += os.read(screen, 4096)
     return shown

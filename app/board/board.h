@@ -40,10 +40,10 @@ uint32_t board_chip_id(void); /* 24 bits, the end of the MAC address */
 void board_console_write(const char *text, size_t length);
 int board_console_read(void); /* the next byte, or -1 when there is none yet */
 
-/* The Lua script to run at start: the next bytes of it, 0 at its end. */
+/* The Lua script to run at start: its name (NULL: none), and the next bytes of it, 0 at its end. */
+const char *board_script_name(void);
 bool board_script_open(void);
 int board_script_read(void *buffer, size_t length);
-const char *board_script_name(void);
 
 /* Flash with NOR semantics: a write clears bits only, an erase sets a whole sector to ones. */
 uint32_t board_flash_size(void);

@@ -24,7 +24,6 @@
 /* EXCCAUSE (Xtensa ISA, table of exception causes). */
 #define LX106_CAUSE_LEVEL1_INTERRUPT 4
 
-#define LX106_IRAM __attribute__((section(".iram.text")))
 /* Memory the chip does not have: only the emulator's devices may need it. */
 #define LX106_EMULATOR_ONLY __attribute__((section(".emu.bss")))
 

@@ -22,6 +22,18 @@ int lua_c_levels(int is_parser);
 #undef LUAI_MAXCCALLS
 #define LUAI_MAXCCALLS lua_c_levels(__builtin_strcmp(__func__, "enterlevel") == 0)
 
+/*
+ * Every call of Lua's API begins with this: it tells which coroutine runs, and it is a safe place
+ * to collect garbage after an allocation has failed.
+ */
+struct lua_State;
+extern struct lua_State *lua_running;
+extern unsigned char lua_memory_failed;
+void lua_collect_after_failure(struct lua_State *L);
+#define lua_lock(L)                                                                                \
+    ((void)(lua_running = (L), lua_memory_failed ? lua_collect_after_failure(L) : (void)0))
+#define lua_unlock(L) ((void)0)
+
 #undef LUAI_MAXCALLS
 #define LUAI_MAXCALLS 1000
 #undef LUAI_MAXCSTACK

@@ -20,6 +20,12 @@ bool tmr_poll(lua_State *L);
 bool net_poll(lua_State *L);
 bool socket_poll(lua_State *L);
 
+/*
+ * After a poll that ran out of memory: fail the socket that was polled, since what it had received
+ * is lost. Returns whether there was one.
+ */
+bool socket_out_of_memory(void);
+
 /* Milliseconds until the next timer fires, UINT32_MAX when none runs. */
 uint32_t tmr_next(void);
 

@@ -40,6 +40,11 @@ static void hold(void *conn, bool held)
     stream_hold(conn, held);
 }
 
+static void fail(void *conn, int error)
+{
+    stream_fail(conn, error);
+}
+
 static void close_stream(void *conn)
 {
     stream_close(conn);
@@ -69,6 +74,7 @@ static const struct transport tcp = {
     .read = receive,
     .write = transmit,
     .hold = hold,
+    .fail = fail,
     .close = close_stream,
     .stream = get_stream,
     .error = get_error,

@@ -29,11 +29,14 @@ struct socket {
     struct socket *next; /* in the list of connected and connecting sockets */
     int self;            /* registry reference while in the list, else LUA_NOREF */
     struct send_queue queue;
+    unsigned calls; /* of connect() and close(), so that an event notices one in its callback */
     bool open;
+    bool closing; /* closed by the script: only what it had queued is still sent */
     char conn[] __attribute__((aligned(8)));
 };
 
 static struct socket *active;
+static struct socket *polled; /* while its events are found out and told */
 
 static struct socket *check_socket(lua_State *L)
 {
@@ -84,7 +87,15 @@ static void deactivate(lua_State *L, struct socket *socket)
     }
     luaL_unref(L, LUA_REGISTRYINDEX, socket->self);
     socket->self = LUA_NOREF;
-    socket->open = false;
+    socket->open = socket->closing = false;
+}
+
+/* Close the connection and forget what was not sent. The socket is at `index`. */
+static void end(lua_State *L, struct socket *socket, int index)
+{
+    socket->transport->close(socket->conn);
+    send_queue_clear(L, &socket->queue, index);
+    deactivate(L, socket);
 }
 
 /* Give the transport what it takes of the queue. The socket is at `index`. */
@@ -162,13 +173,14 @@ static void fire_received(lua_State *L, struct socket *socket)
 static void finish(lua_State *L, struct socket *socket, bool failed)
 {
     int error = socket->transport->error(socket->conn);
+    unsigned calls = socket->calls;
 
     deactivate(L, socket);
     send_queue_clear(L, &socket->queue, lua_gettop(L));
     if (failed && error == STREAM_ERR_DNS) {
         fire_dns(L, socket, false);
-        if (is_active(socket)) {
-            return; /* the callback has connected again */
+        if (socket->calls != calls) {
+            return; /* the callback has closed it, or connected again */
         }
     }
     if (error == 0) {
@@ -182,9 +194,29 @@ static void finish(lua_State *L, struct socket *socket, bool failed)
     fire(L, reconnection ? EVENT_RECONNECTION : EVENT_DISCONNECTION, 1);
 }
 
+/* Go on sending what the script had queued when it closed the socket. Tells it nothing. */
+static bool poll_closing(lua_State *L, struct socket *socket)
+{
+    static char unread[64];
+    enum stream_event event = socket->transport->poll(socket->conn);
+    int index = lua_gettop(L);
+
+    if (event == STREAM_READABLE) {
+        socket->transport->read(socket->conn, unread, sizeof unread);
+    }
+    flush(L, socket, index);
+    if (event == STREAM_ENDED || event == STREAM_FAILED || send_queue_is_empty(&socket->queue)) {
+        end(L, socket, index);
+    }
+    return event != STREAM_NOTHING;
+}
+
 /* Tell Lua one thing about the socket on top of the stack. Returns whether there was one. */
 static bool poll_one(lua_State *L, struct socket *socket)
 {
+    if (socket->closing) {
+        return poll_closing(L, socket);
+    }
     enum stream_event event = socket->transport->poll(socket->conn);
 
     switch (event) {
@@ -224,7 +256,9 @@ bool socket_poll(lua_State *L)
 {
     for (struct socket *socket = active; socket != NULL; socket = socket->next) {
         lua_rawgeti(L, LUA_REGISTRYINDEX, socket->self);
+        polled = socket;
         bool told = poll_one(L, socket);
+        polled = NULL;
         if (told && is_active(socket) && socket->next != NULL) {
             struct socket **link = &active;
             while (*link != socket) {
@@ -245,6 +279,18 @@ bool socket_poll(lua_State *L)
     return false;
 }
 
+bool socket_out_of_memory(void)
+{
+    struct socket *socket = polled;
+
+    polled = NULL;
+    if (socket == NULL || !is_active(socket)) {
+        return false;
+    }
+    socket->transport->fail(socket->conn, STREAM_ERR_MEMORY);
+    return true;
+}
+
 bool socket_pending(void)
 {
     return active != NULL;
@@ -262,9 +308,13 @@ static int socket_connect(lua_State *L)
                   "port must be a whole number from 1 to 65535");
     luaL_argcheck(L, length > 0 && length <= 253, 3, "host name must have 1 to 253 characters");
     luaL_argcheck(L, strlen(host) == length, 3, "host name holds a zero byte");
+    if (socket->closing) {
+        end(L, socket, 1); /* the new connection is wanted more than the rest of the old one */
+    }
     if (is_active(socket)) {
         return luaL_error(L, "socket is already connected or connecting: close it first");
     }
+    socket->calls++;
     activate(L, socket);
     socket->transport->open(socket->conn, host, (uint16_t)port);
     return 0;
@@ -315,17 +365,23 @@ static int socket_getpeer(lua_State *L)
     return 2;
 }
 
-/* socket:close(): nothing is delivered afterwards */
+/* socket:close(): nothing is delivered afterwards; what send() has queued is still sent */
 static int socket_close(lua_State *L)
 {
     struct socket *socket = check_socket(L);
 
+    socket->calls++;
     if (socket->open) {
         flush(L, socket, 1);
+        if (!send_queue_is_empty(&socket->queue)) {
+            socket->transport->hold(socket->conn, false);
+            socket->open = false;
+            socket->closing = true;
+        }
     }
-    socket->transport->close(socket->conn);
-    send_queue_clear(L, &socket->queue, 1);
-    deactivate(L, socket);
+    if (!socket->closing) {
+        end(L, socket, 1);
+    }
     return 0;
 }
 
@@ -377,7 +433,8 @@ int socket_create(lua_State *L, const struct transport *transport)
     socket->next = NULL;
     socket->self = LUA_NOREF;
     socket->queue = (struct send_queue){0, 0, 0};
-    socket->open = false;
+    socket->calls = 0;
+    socket->open = socket->closing = false;
     transport->init(socket->conn);
     lua_newtable(L);
     lua_setfenv(L, -2);

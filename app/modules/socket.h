@@ -25,6 +25,7 @@ struct transport {
     size_t (*read)(void *conn, void *buffer, size_t length);
     int (*write)(void *conn, const void *data, size_t length);
     void (*hold)(void *conn, bool held);
+    void (*fail)(void *conn, int error); /* close, and let the poll tell why */
     void (*close)(void *conn);
     const struct stream *(*stream)(const void *conn);
     int (*error)(const void *conn); /* why it FAILED or ENDED; 0 when the peer just closed */

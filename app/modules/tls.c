@@ -42,6 +42,11 @@ static void hold(void *conn, bool held)
     tls_conn_hold(conn, held);
 }
 
+static void fail(void *conn, int error)
+{
+    tls_conn_fail(conn, error);
+}
+
 static void close_conn(void *conn)
 {
     tls_conn_close(conn);
@@ -77,6 +82,7 @@ static const struct transport tls = {
     .read = receive,
     .write = transmit,
     .hold = hold,
+    .fail = fail,
     .close = close_conn,
     .stream = get_stream,
     .error = get_error,

@@ -11,7 +11,7 @@ struct stream_query {
     struct stream *owner;
 };
 
-static void fail(struct stream *stream, int error)
+void stream_fail(struct stream *stream, int error)
 {
     stream_close(stream);
     stream->error = error;
@@ -79,7 +79,7 @@ static void connect_pcb(struct stream *stream)
     stream->tell_resolved = true;
     stream->pcb = tcp_new();
     if (stream->pcb == NULL) {
-        fail(stream, STREAM_ERR_MEMORY);
+        stream_fail(stream, STREAM_ERR_MEMORY);
         return;
     }
     tcp_arg(stream->pcb, stream);
@@ -88,7 +88,7 @@ static void connect_pcb(struct stream *stream)
     tcp_sent(stream->pcb, on_sent);
     err_t error = tcp_connect(stream->pcb, &stream->address, stream->port, on_connected);
     if (error != ERR_OK) {
-        fail(stream, error == ERR_RTE ? STREAM_ERR_UNREACHABLE : STREAM_ERR_MEMORY);
+        stream_fail(stream, error == ERR_RTE ? STREAM_ERR_UNREACHABLE : STREAM_ERR_MEMORY);
     }
 }
 
@@ -104,7 +104,7 @@ static void on_resolved(const char *name, const ip_addr_t *address, void *argume
     }
     stream->query = NULL;
     if (address == NULL) {
-        fail(stream, STREAM_ERR_DNS);
+        stream_fail(stream, STREAM_ERR_DNS);
     } else {
         stream->address = *address;
         connect_pcb(stream);
@@ -124,7 +124,7 @@ void stream_open(struct stream *stream, const char *host, uint16_t port)
 
     struct stream_query *query = malloc(sizeof *query);
     if (query == NULL) {
-        fail(stream, STREAM_ERR_MEMORY);
+        stream_fail(stream, STREAM_ERR_MEMORY);
         return;
     }
     query->owner = stream;
@@ -137,7 +137,7 @@ void stream_open(struct stream *stream, const char *host, uint16_t port)
     if (error == ERR_OK) {
         connect_pcb(stream);
     } else {
-        fail(stream, error == ERR_MEM ? STREAM_ERR_MEMORY : STREAM_ERR_DNS);
+        stream_fail(stream, error == ERR_MEM ? STREAM_ERR_MEMORY : STREAM_ERR_DNS);
     }
 }
 

@@ -67,6 +67,9 @@ void stream_hold(struct stream *stream, bool held);
 /* Close and forget; the peer still gets what was written. Harmless on a closed stream. */
 void stream_close(struct stream *stream);
 
+/* Close, and have stream_poll() tell STREAM_FAILED with this error. */
+void stream_fail(struct stream *stream, int error);
+
 /* Whether any stream, closed ones too, has bytes on their way that the peer has not got. */
 bool stream_any_unsent(void);
 

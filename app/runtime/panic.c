@@ -1,6 +1,3 @@
-#include <stdio.h>
-#include <string.h>
-
 #include "board.h"
 #include "cpu.h"
 
@@ -24,10 +21,15 @@ size_t stack_unused(void)
     return (size_t)((const char *)word - (const char *)__stack_base);
 }
 
-/* No printf in here: the heap and the stack may be what broke. */
+/*
+ * Nothing in flash is called from here, the C library included: the linker script puts this file
+ * and what it calls into RAM, since the heap, the stack or the flash may be what broke.
+ */
 static void print(const char *text)
 {
-    board_console_write(text, strlen(text));
+    for (; *text != '\0'; text++) {
+        board_console_write(text, 1);
+    }
 }
 
 static void print_hex(const char *label, uint32_t value)

@@ -14,7 +14,7 @@ void tls_conn_init(struct tls_conn *conn)
     stream_init(&conn->stream);
 }
 
-static int fail(struct tls_conn *conn, int error)
+int tls_conn_fail(struct tls_conn *conn, int error)
 {
     tls_conn_close(conn);
     conn->error = error;
@@ -73,8 +73,12 @@ static int handshake_error(struct tls_conn *conn, int result)
     if (result == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE) {
         conn->alert = ssl->MBEDTLS_PRIVATE(in_msg)[1];
     }
-    if (result == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED) {
-        return tls_error_from_verify(mbedtls_ssl_get_verify_result(ssl));
+    if (result == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED ||
+        result == MBEDTLS_ERR_SSL_BAD_CERTIFICATE) {
+        uint32_t flags = mbedtls_ssl_get_verify_result(ssl);
+        if (flags != 0 && flags != UINT32_MAX) { /* all ones: it was not verified */
+            return tls_error_from_verify(flags);
+        }
     }
     return tls_error_from_mbedtls(result, true);
 }
@@ -90,7 +94,7 @@ static enum stream_event step(struct tls_conn *conn)
             /* The ClientHello went without a name; the certificate is checked for the address. */
             conn->host_is_address = false;
             if (mbedtls_ssl_set_hostname(ssl, conn->host) != 0) {
-                fail(conn, TLS_ERR_MEMORY);
+                tls_conn_fail(conn, TLS_ERR_MEMORY);
                 return STREAM_NOTHING;
             }
         }
@@ -103,9 +107,9 @@ static enum stream_event step(struct tls_conn *conn)
         return STREAM_OPEN;
     }
     if (result != MBEDTLS_ERR_SSL_WANT_READ && result != MBEDTLS_ERR_SSL_WANT_WRITE) {
-        fail(conn, handshake_error(conn, result));
+        tls_conn_fail(conn, handshake_error(conn, result));
     } else if (board_millis() - conn->handshake_start > HANDSHAKE_TIMEOUT_MS) {
-        fail(conn, TLS_ERR_HANDSHAKE_TIMEOUT);
+        tls_conn_fail(conn, TLS_ERR_HANDSHAKE_TIMEOUT);
     }
     return STREAM_NOTHING;
 }
@@ -120,7 +124,7 @@ void tls_conn_open(struct tls_conn *conn, const char *host, uint16_t port)
     conn->verify = verify;
     conn->host = malloc(length);
     if (conn->host == NULL) {
-        fail(conn, TLS_ERR_MEMORY);
+        tls_conn_fail(conn, TLS_ERR_MEMORY);
         return;
     }
     memcpy(conn->host, host, length);
@@ -140,13 +144,13 @@ static enum stream_event poll_stream(struct tls_conn *conn)
     case STREAM_OPEN:
         error = start_handshake(conn);
         if (error < 0) {
-            fail(conn, error);
+            tls_conn_fail(conn, error);
         }
         return STREAM_NOTHING;
     case STREAM_SENT:
         return conn->state == TLS_CONN_OPEN ? STREAM_SENT : STREAM_NOTHING;
     case STREAM_FAILED:
-        fail(conn, conn->stream.error);
+        tls_conn_fail(conn, conn->stream.error);
         return STREAM_NOTHING;
     default:
         /* READABLE and ENDED: mbedTLS reads until the end; it may be before the last record. */
@@ -210,7 +214,7 @@ size_t tls_conn_read(struct tls_conn *conn, void *buffer, size_t length)
         if (result == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE) {
             conn->alert = conn->engine->ssl.MBEDTLS_PRIVATE(in_msg)[1];
         }
-        fail(conn, tls_error_from_mbedtls(result, false));
+        tls_conn_fail(conn, tls_error_from_mbedtls(result, false));
     }
     return 0;
 }
@@ -228,7 +232,7 @@ int tls_conn_write(struct tls_conn *conn, const void *data, size_t length)
         return 0;
     }
     conn->mbedtls_result = result;
-    return fail(conn, tls_error_from_mbedtls(result, false));
+    return tls_conn_fail(conn, tls_error_from_mbedtls(result, false));
 }
 
 void tls_conn_hold(struct tls_conn *conn, bool held)

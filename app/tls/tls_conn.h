@@ -54,6 +54,9 @@ size_t tls_conn_read(struct tls_conn *conn, void *buffer, size_t length);
  */
 int tls_conn_write(struct tls_conn *conn, const void *data, size_t length);
 
+/* Close, and have the poll tell STREAM_FAILED with this error; returns it. */
+int tls_conn_fail(struct tls_conn *conn, int error);
+
 void tls_conn_hold(struct tls_conn *conn, bool held);
 void tls_conn_close(struct tls_conn *conn);
 

@@ -24,6 +24,11 @@ int tls_error_from_mbedtls(int result, bool in_handshake)
         return TLS_ERR_ALERT;
     case MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION:
         return TLS_ERR_VERSION;
+    case MBEDTLS_ERR_SSL_BAD_CERTIFICATE:
+    case MBEDTLS_ERR_X509_FATAL_ERROR: /* more certificates than the profile allows */
+        return TLS_ERR_CERTIFICATE;
+    case MBEDTLS_ERR_SSL_BAD_INPUT_DATA: /* asked to fetch more than the buffer holds */
+        return TLS_ERR_RECORD_SIZE;
     case MBEDTLS_ERR_SSL_INVALID_RECORD:
         return in_handshake ? TLS_ERR_NOT_TLS : TLS_ERR_RECORD;
     case MBEDTLS_ERR_SSL_INVALID_MAC:

@@ -7,7 +7,7 @@
 #include "lx106.h"
 #include "simcall.h"
 
-#define ARGV_BYTES 8192
+#define ARGV_BYTES 32768
 
 /* The emulator writes the pointers first, then the words they point to. */
 static LX106_EMULATOR_ONLY union {
