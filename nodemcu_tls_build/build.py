@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from nodemcu_tls_build.certs import CaBundle, load_ca_file
+from nodemcu_tls_build.certs import CaBundle, check_ca_fits, load_ca_file
 from nodemcu_tls_build.files import write_file
 from nodemcu_tls_build.fresh import describe_inputs, describe_tools, save_stamp
 from nodemcu_tls_build.graph import make_graph, render_graph
@@ -36,6 +36,8 @@ def build_firmware(request: BuildRequest, progress: Progress) -> BuildResult:
     inputs = describe_inputs(request)  # before the first of them is read
     profile = load_profile(request.profile)
     bundle = load_ca_file(request.ca_path, now=datetime.now(UTC)) if request.ca_path else None
+    if bundle:
+        check_ca_fits(bundle, profile)
     compiler = find_compiler()
     ninja_path = find_ninja()
     trees = _find_sources(profile, request, progress)

@@ -59,7 +59,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line of this process."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         if signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, _end_cleanly)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name that it has no letters for is no crash

@@ -140,7 +140,7 @@ def _make_flags(
     lua = ("-include", "lua_config.h")
     # Lua's files say LUA_CORE themselves, but lua_config.h is read before that. The chip has
     # no 64-bit loads, so doubles packed at four bytes cost nothing: a value takes 12, not 16.
-    every_lua = (*common, "-Os", "-w", "-DLUA_CORE=", "-fpack-struct=4")
+    every_lua: tuple[str, ...] = (*common, "-Os", "-w", "-DLUA_CORE=", "-fpack-struct=4")
     every_lua = (*every_lua, *lua, *own, *upstream["lua"])
     return {
         "mbedtls": (*common, profile.mbedtls.compiler_flag, "-w", *mbedtls, *upstream["mbedtls"]),

@@ -22,12 +22,17 @@ def hold_directory(path: Path) -> Iterator[int]:
     is killed, the next one cannot start before the last of its compilers has ended. Raises
     OutputError, also when the directory or the one above it cannot be written.
     """
+    lock_path = path / ".lock"
+    if not lock_path.exists() and path.is_dir() and any(path.iterdir()):
+        raise OutputError(
+            f"{path}, where the build would work, has other files in it",
+            "Choose another output directory with --out.",
+        )
     make_directory(path)
     for directory in (path.parent, path):
         if not os.access(directory, os.W_OK | os.X_OK):
             denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             raise explain_write_error(directory, denied)
-    lock_path = path / ".lock"
     try:
         file = lock_path.open("a")  # its time does not change
     except OSError as error:

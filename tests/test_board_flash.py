@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,7 @@ def make_build(directory: Path, images: dict[int, bytes], rom: bytes, flash_size
     directory.mkdir()
     (directory / "flash.bin").write_bytes(merge_flash_image(images))
     (directory / "bootrom.elf").write_bytes(rom)
-    image = {"name": "0x00000.bin", "offset": 0, "length": 0, "sha256": ""}
+    image = {"name": "0x00000.bin", "offset": 0, "length": 0, "sha256": sha256().hexdigest()}
     (directory / "build.json").write_text(json.dumps({"flash_size": flash_size, "images": [image]}))
     return directory
 

@@ -15,6 +15,7 @@ import sys
 import termios
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,7 @@ def image_dir(guest_path: Path, tmp_path: Path) -> Path:
     directory.mkdir()
     (directory / "bootrom.elf").write_bytes(guest_path.read_bytes())
     (directory / "flash.bin").write_bytes(IMAGE)
-    image = {"name": "0x00000.bin", "offset": 0, "length": 0, "sha256": ""}
+    image = {"name": "0x00000.bin", "offset": 0, "length": 0, "sha256": sha256().hexdigest()}
     (directory / "build.json").write_text(
         json.dumps({"flash_size": FLASH_SIZE, "images": [image]}), encoding="utf-8"
     )
@@ -323,8 +324,11 @@ def test_missing_parts_of_a_build(image_dir: Path, tmp_path: Path) -> None:
 
 def test_missing_script(image_dir: Path) -> None:
     error = get_error(run_guest(image_dir, "--script", "none.lua"))
-    assert error == "Error: cannot read the script none.lua: No such file or directory\n"
-    assert "Is a directory" in get_error(run_guest(image_dir, "--script", str(image_dir)))
+    assert error.splitlines() == [
+        "Error: cannot read the script none.lua: No such file or directory",
+        "Hint: Check the path of --script.",
+    ]
+    assert "not a regular file" in get_error(run_guest(image_dir, "--script", str(image_dir)))
 
 
 def test_emulators_own_failure(image_dir: Path) -> None:

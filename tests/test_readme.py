@@ -55,7 +55,7 @@ def _wait_for(port: str) -> str:
 
 def _type_in(commands: list[_Command], directory: Path, port: str) -> list[list[str]]:
     """Return what each command prints on standard output, all typed into one shell."""
-    script = ["trap 'kill $(jobs -p)' EXIT"]
+    script = ["trap 'kill $(jobs -p) 2> /dev/null' EXIT"]
     for command in commands:
         text = command.text.replace(_PORT, port)
         script += [f"echo '{_MARK}'", text, *([_wait_for(port)] if text.endswith("&") else [])]

@@ -23,6 +23,7 @@ BUNDLE = CaBundle(
     der=(bytes(range(24)), bytes(range(250, 256))),
     subjects=("CN=Größe CA,O=a */ int x; /* b??/", "CN=Second\\"),
     not_after=(datetime(2036, 1, 2, tzinfo=UTC), datetime(2031, 12, 31, 23, tzinfo=UTC)),
+    curves=("secp256r1", None),
 )
 
 # As the firmware's own C files are compiled; the trigraphs make the comments harder to get right.

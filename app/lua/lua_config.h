@@ -18,9 +18,9 @@
  * levels of any size. With 8 KiB of stack it is their size that matters, so the limit depends on
  * what is left of it; the parser, which calls nothing large, may take more than the rest.
  */
-int lua_c_levels(int is_parser);
+int lua_c_levels(const char *caller);
 #undef LUAI_MAXCCALLS
-#define LUAI_MAXCCALLS lua_c_levels(__builtin_strcmp(__func__, "enterlevel") == 0)
+#define LUAI_MAXCCALLS lua_c_levels(__func__)
 
 /*
  * Every call of Lua's API begins with this: it tells which coroutine runs, and it is a safe place

@@ -4,6 +4,7 @@
 #include "lua_stack.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 #include <lauxlib.h>
 
@@ -16,13 +17,15 @@
 #define HANDLER_RESERVE 1536 /* the traceback of a stack overflow */
 #define PATTERN_RESERVE 1024 /* an error message */
 
-int lua_c_levels(int is_parser)
+int lua_c_levels(const char *caller)
 {
     static bool handling; /* an overflow was raised: its error handlers may go deeper */
     size_t room = stack_room();
 
-    if (is_parser) {
-        return room > PARSER_RESERVE ? LEVELS : 0;
+    if (strcmp(caller, "luaD_call") != 0) {
+        /* The parser, or a coroutine about to start: they have an error of their own. */
+        bool is_parser = strcmp(caller, "lua_resume") != 0;
+        return room > (is_parser ? PARSER_RESERVE : CALL_RESERVE) ? LEVELS : 0;
     }
     if (room > CALL_RESERVE) {
         handling = false;

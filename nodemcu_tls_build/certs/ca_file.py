@@ -10,6 +10,7 @@ from pathlib import Path
 from nodemcu_tls_build.certs.check import Finding, ReadCertificate, check_ca, read_certificate
 from nodemcu_tls_build.certs.pem import PemBlock, split_pem
 from nodemcu_tls_build.errors import CertificateError
+from nodemcu_tls_build.profile import Profile
 
 MAX_FILE_BYTES = 64 * 1024
 MAX_DER_BYTES = 4096  # one flash sector: what a device has for CA certificates
@@ -26,11 +27,15 @@ _SIZE_HINT = "Keep only the CA certificates that your servers are issued under."
 
 @dataclass(frozen=True)
 class CaBundle:
-    """CA certificates in the file's order: DER, subject in printable text, end of validity."""
+    """CA certificates in the file's order: DER, subject in printable text, end of validity.
+
+    `curves` names the curve of each key, None for an RSA key.
+    """
 
     der: tuple[bytes, ...]
     subjects: tuple[str, ...]
     not_after: tuple[datetime, ...]
+    curves: tuple[str | None, ...]
 
 
 def load_ca_file(path: Path, *, now: datetime) -> CaBundle:
@@ -64,7 +69,25 @@ def load_ca_file(path: Path, *, now: datetime) -> CaBundle:
         der=tuple(certificates),
         subjects=tuple(certificate.subject for certificate in certificates.values()),
         not_after=tuple(certificate.not_after for certificate in certificates.values()),
+        curves=tuple(certificate.curve for certificate in certificates.values()),
     )
+
+
+def check_ca_fits(bundle: CaBundle, profile: Profile) -> None:
+    """Raise CertificateError unless the profile's firmware can check what the CAs sign."""
+    tls = profile.tls
+    problems = []
+    for subject, curve in zip(bundle.subjects, bundle.curves, strict=True):
+        kind = "RSA" if curve is None else "ECDSA"
+        if kind not in tls.signatures:
+            problems.append(f"{subject} has an {kind} key, tls.signatures has no {kind}")
+        elif curve is not None and curve not in tls.curves:
+            problems.append(f"{subject} has a key on {curve}, which tls.curves lacks")
+    if problems:
+        raise CertificateError(
+            f"the profile {profile.name} cannot use the CA: {'; '.join(problems)}",
+            "Add it to the profile, or use a CA with another kind of key.",
+        )
 
 
 def _read(path: Path) -> bytes:

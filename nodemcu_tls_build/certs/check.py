@@ -41,7 +41,8 @@ class ReadCertificate:
     may_sign: bool
     rsa_bits: int | None
     """Size of its RSA key; None for another kind of key."""
-    has_ec_key: bool
+    curve: str | None
+    """Curve of its EC key; None for another kind of key."""
 
 
 def read_certificate(der: bytes) -> ReadCertificate | None:
@@ -77,7 +78,7 @@ def check_ca(certificate: ReadCertificate, place: str, *, now: datetime) -> Iter
         yield Finding(message, _EARLY_HINT)
     if certificate.rsa_bits is not None and certificate.rsa_bits < MIN_RSA_BITS:
         yield Finding(f"{where} has an RSA key of {certificate.rsa_bits} bits only", _WEAK_HINT)
-    if certificate.rsa_bits is None and not certificate.has_ec_key:
+    if certificate.rsa_bits is None and certificate.curve is None:
         yield Finding(f"{where} has neither an RSA nor an EC key", _WEAK_HINT)
 
 
@@ -92,7 +93,7 @@ def _read(certificate: x509.Certificate) -> ReadCertificate:
         is_ca=_is_ca(extensions),
         may_sign=_may_sign(extensions),
         rsa_bits=key.key_size if isinstance(key, rsa.RSAPublicKey) else None,
-        has_ec_key=isinstance(key, ec.EllipticCurvePublicKey),
+        curve=key.curve.name if isinstance(key, ec.EllipticCurvePublicKey) else None,
     )
 
 

@@ -4,9 +4,18 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import click
+
+
+def _refuse_nan(
+    context: click.Context, parameter: click.Parameter, value: float | None
+) -> float | None:
+    if value is not None and math.isnan(value):
+        raise click.BadParameter("is not a number of seconds", context, parameter)
+    return value
 
 
 @click.command()
@@ -27,7 +36,8 @@ import click
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(min=0, min_open=True, max=1_000_000),
+    callback=_refuse_nan,
     metavar="SECONDS",
     help="End the emulator after this time, with exit code 124.",
 )

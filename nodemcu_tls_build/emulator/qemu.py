@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import ipaddress
 import os
 import re
@@ -23,6 +24,7 @@ from nodemcu_tls_build.memmap import FLASH_WINDOW
 from nodemcu_tls_build.toolchain import find_qemu
 
 HOST_GATEWAY = "10.0.2.2"  # the host's loopback, as QEMU's user-mode network shows it
+MAX_HOSTS = 16  # MEMP_NUM_LOCALHOSTLIST in app/net/lwipopts.h
 _LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST_NAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*", re.IGNORECASE)
 
@@ -57,6 +59,7 @@ def run_image(request: RunRequest, *, on_warning: Callable[[str], None]) -> int:
     else:
         holder = _make_private_flash(flash)
     with holder as flash_path:
+        _warn_of_other_build(flash_path, output, on_warning)
         return run_console(
             make_command(qemu_path, rom_path, flash_path, output, request),
             uses_input=request.script_path is None,
@@ -87,6 +90,8 @@ def parse_hosts(values: Sequence[str]) -> tuple[str, ...]:
             problems.append(f"{value!r}: {address!r} is neither an IPv4 address nor host-gateway")
         else:
             hosts[name.lower()] = f"{name}:{ip}"
+    if len(values) > MAX_HOSTS:
+        problems.append(f"{len(values)} names are given, the firmware has room for {MAX_HOSTS}")
     if problems:
         raise ConfigError(
             "the host names cannot be used",
@@ -133,11 +138,32 @@ def _read_part(path: Path) -> bytes:
 
 
 def _check_script(path: Path) -> None:
+    if path.exists() and not path.is_file():
+        raise BuildError(
+            f"the script {path} is not a regular file",
+            "Write it to a file: the emulator opens it by its name.",
+        )
     try:
         with path.open("rb") as file:
             file.read(1)
     except OSError as error:
-        raise BuildError(f"cannot read the script {path}: {error.strerror}") from error
+        raise BuildError(
+            f"cannot read the script {path}: {error.strerror}", "Check the path of --script."
+        ) from error
+
+
+def _warn_of_other_build(
+    flash_path: Path, output: BuildOutput, on_warning: Callable[[str], None]
+) -> None:
+    flash = flash_path.read_bytes()
+    for image in output.images:
+        data = flash[image.offset : image.offset + image.length]
+        if hashlib.sha256(data).hexdigest() != image.sha256:
+            on_warning(
+                f"Warning: the flash differs from the build in {output.build_dir} "
+                f"({image.path.name}); it is booted as it is."
+            )
+            return
 
 
 @contextlib.contextmanager
