@@ -14,9 +14,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
-from nodemcu_tls_build.certs import load_ca_file
+from nodemcu_tls_build.certs import check_ca_fits, load_ca_file
 from nodemcu_tls_build.certs.pem import PemBlock, split_pem
 from nodemcu_tls_build.errors import CertificateError
+from nodemcu_tls_build.profile import load_profile
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -346,3 +347,51 @@ def test_blocks_of_a_text() -> None:
         PemBlock("X PRIVATE KEY", 5),
     ]
     assert split_pem("") == []
+
+
+@pytest.mark.parametrize(
+    ("key", "settings", "problem"),
+    [
+        (ec.SECP256R1(), "", None),
+        (ec.BrainpoolP384R1(), "", None),
+        (ec.SECP521R1(), "", "CN=Odd CA has a key on secp521r1, which tls.curves lacks"),
+        (
+            ec.SECP256R1(),
+            'signatures = ["RSA"]\nkey_exchanges = ["ECDHE-RSA"]',
+            "CN=Odd CA has an ECDSA key, tls.signatures has no ECDSA",
+        ),
+        (
+            None,
+            'signatures = ["ECDSA"]\nkey_exchanges = ["ECDHE-ECDSA"]',
+            "CN=Odd CA has an RSA key, tls.signatures has no RSA",
+        ),
+    ],
+)
+def test_a_ca_that_the_profile_cannot_use(
+    tmp_path: Path, key: ec.EllipticCurve | None, settings: str, problem: str | None
+) -> None:
+    private_key = ec.generate_private_key(key) if key else rsa.generate_private_key(65537, 2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Odd CA")])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(private_key.public_key())
+        .serial_number(1)
+        .not_valid_before(NOW - timedelta(days=1))
+        .not_valid_after(NOW + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(private_key, hashes.SHA256())
+    )
+    ca_path = tmp_path / "ca.crt"
+    ca_path.write_bytes(pem(certificate))
+    profile_path = tmp_path / "odd.toml"
+    profile_path.write_text(f'schema = 1\nname = "odd"\n[tls]\n{settings}\n')
+    bundle, profile = load_ca_file(ca_path, now=NOW), load_profile(str(profile_path))
+    if problem is None:
+        check_ca_fits(bundle, profile)
+        return
+    with pytest.raises(CertificateError) as refusal:
+        check_ca_fits(bundle, profile)
+    assert refusal.value.message == f"the profile odd cannot use the CA: {problem}"
+    assert refusal.value.hint

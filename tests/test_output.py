@@ -35,6 +35,16 @@ def test_heirs_hold_the_directory_too(tmp_path: Path) -> None:
         pass
 
 
+def test_a_directory_with_other_files_is_left_alone(tmp_path: Path) -> None:
+    work_dir = tmp_path / "work"
+    work_dir.mkdir()
+    (work_dir / "build.ninja").write_text("mine")
+    before = describe_tree(work_dir)
+    with pytest.raises(OutputError, match="has other files in it"):
+        hold_directory(work_dir).__enter__()
+    assert describe_tree(work_dir) == before
+
+
 def test_publish(tmp_path: Path) -> None:
     stage_dir = tmp_path / "stage"
     publish_files({"a": b"1", "b": b"2"}, tmp_path, stage_dir=stage_dir)

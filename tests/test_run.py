@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import struct
 import subprocess
@@ -192,3 +193,41 @@ def test_two_runs_of_one_build(firmware: Path, tmp_path: Path) -> None:
         for run in runs:
             run.kill()
             run.wait()
+
+
+@pytest.mark.parametrize("length", [4096, 65536, 131072])
+def test_image_without_its_code_ends_with_a_crash_report(build_dir: Path, length: int) -> None:
+    """The mapped part has no checksum: the boot ROM starts the image, as the chip's would."""
+    image_path = build_dir / "flash.bin"
+    image_path.write_bytes(image_path.read_bytes()[:length])
+    result = run_lua(build_dir, "print('hello')")
+    assert result.returncode == 2
+    assert result.stdout.startswith("\nexception: cause 0x00000000 epc1 0x402")
+    assert result.stdout.endswith("panic: CPU exception\n")
+    assert result.stderr.startswith("Warning: the flash differs from the build")
+
+
+def test_kept_flash_of_another_build_is_told(build_dir: Path, tmp_path: Path) -> None:
+    flash_path = tmp_path / "chip.bin"
+    assert run_lua(build_dir, "print(1)", "--flash", str(flash_path)).stderr == ""
+    flash = bytearray(flash_path.read_bytes())
+    flash[0x10000 + 200_000] ^= 0xFF
+    flash_path.write_bytes(flash)
+    warning = run_lua(build_dir, "os.exit(7)", "--flash", str(flash_path)).stderr
+    assert warning.startswith("Warning: the flash differs from the build")
+    assert "0x10000.bin" in warning
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "1e400", "-1", "0", "soon"])
+def test_time_out_that_is_none(build_dir: Path, seconds: str) -> None:
+    command = [*NODEMCU_TLS, "run", str(build_dir), "--timeout", seconds]
+    result = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "Invalid value for '--timeout'" in result.stderr
+
+
+def test_script_that_is_a_pipe(build_dir: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "script.lua")
+    result = run_firmware(build_dir, "--script", str(tmp_path / "script.lua"))
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "is not a regular file" in result.stderr

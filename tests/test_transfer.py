@@ -67,6 +67,24 @@ def test_upload_arrives_whole_and_in_order(
     assert peer.received == [expected]
 
 
+def test_close_still_sends_what_was_queued(
+    world: World, start_peer: StartPeer, module: str
+) -> None:
+    script = """
+        local socket = transport.createConnection()
+        watch(socket, "sent", "disconnection", "reconnection")
+        socket:on("connection", function(s)
+          for number = 0, 9 do s:send(("%04d "):format(number) .. ("x"):rep(1019)) end
+          s:close()
+          print("peer", s:getpeer())
+        end)
+        socket:connect(port, host)
+    """
+    with start_peer(read_to_end) as peer:
+        assert run_client(world, module, peer.port, script) == ["peer"]
+    assert peer.received == [b"".join(b"%04d " % number + b"x" * 1019 for number in range(10))]
+
+
 def test_sent_is_told_once_when_everything_is_sent(
     world: World, start_peer: StartPeer, module: str
 ) -> None:
