@@ -200,4 +200,4 @@ def test_heap_comes_back(world: World, tmp_path: Path) -> None:
     with run_s_server(stranger, tmp_path, "-www") as refused, run_peer(answer(b"")) as broken:
         ports = (world.good_port, refused.port, broken.port)
         (difference,) = run_client(world, "tls", 0, script % ports)
-    assert abs(int(difference)) < 400
+    assert int(difference) < 400  # Lua gives some tables of its own back later: less is no leak

@@ -4,10 +4,12 @@
 
 #include <lauxlib.h>
 
+#include "board.h"
 #include "callback.h"
 #include "modules.h"
 #include "send_queue.h"
 
+#define LINGER_MS 30000u   /* how long a closed socket goes on sending what was queued */
 #define RECEIVE_LIMIT 1460 /* bytes of one "receive" event: a network frame's worth */
 
 enum socket_event {
@@ -31,24 +33,31 @@ struct socket {
     struct send_queue queue;
     unsigned calls; /* of connect() and close(), so that an event notices one in its callback */
     bool open;
-    bool closing; /* closed by the script: only what it had queued is still sent */
+    bool closing;       /* closed by the script: only what it had queued is still sent */
+    uint32_t closed_at; /* board_millis() */
     char conn[] __attribute__((aligned(8)));
 };
+
+#define TRANSPORT_COUNT 2
+static const struct transport *transports[TRANSPORT_COUNT]; /* the registered ones */
 
 static struct socket *active;
 static struct socket *polled; /* while its events are found out and told */
 
+/* Both types share these methods, so the metatable tells whether the argument is one of them. */
 static struct socket *check_socket(lua_State *L)
 {
     struct socket *socket = lua_touserdata(L, 1);
 
     if (socket != NULL && lua_getmetatable(L, 1)) {
-        /* Both types share these methods: the metatable says which it must be. */
-        luaL_getmetatable(L, socket->transport->type_name);
-        bool same = lua_rawequal(L, -1, -2);
-        lua_pop(L, 2);
-        if (same) {
-            return socket;
+        for (size_t i = 0; i < TRANSPORT_COUNT && transports[i] != NULL; i++) {
+            luaL_getmetatable(L, transports[i]->type_name);
+            bool same = lua_rawequal(L, -1, -2);
+            lua_pop(L, 1);
+            if (same) {
+                lua_pop(L, 1);
+                return socket;
+            }
         }
     }
     luaL_typerror(L, 1, "socket");
@@ -172,23 +181,25 @@ static void fire_received(lua_State *L, struct socket *socket)
 /* The connection is over: one event, after which the socket can connect again. */
 static void finish(lua_State *L, struct socket *socket, bool failed)
 {
+    int index = lua_gettop(L);
     int error = socket->transport->error(socket->conn);
     unsigned calls = socket->calls;
 
-    deactivate(L, socket);
-    send_queue_clear(L, &socket->queue, lua_gettop(L));
-    if (failed && error == STREAM_ERR_DNS) {
-        fire_dns(L, socket, false);
-        if (socket->calls != calls) {
-            return; /* the callback has closed it, or connected again */
-        }
-    }
     if (error == 0) {
         lua_pushnil(L);
     } else {
-        socket->transport->push_reason(L, socket->conn);
+        socket->transport->push_reason(L, socket->conn); /* may raise: all is as it was */
     }
-    socket->transport->close(socket->conn);
+    end(L, socket, index);
+    if (failed && error == STREAM_ERR_DNS) {
+        lua_pushvalue(L, index);
+        fire_dns(L, socket, false);
+        lua_pop(L, 1);
+        if (socket->calls != calls) {
+            lua_pop(L, 1);
+            return; /* the callback has closed it, or connected again */
+        }
+    }
     /* As in NodeMCU: "reconnection" when the script listens to it, else "disconnection". */
     bool reconnection = failed && has_callback(L, EVENT_RECONNECTION);
     fire(L, reconnection ? EVENT_RECONNECTION : EVENT_DISCONNECTION, 1);
@@ -205,7 +216,9 @@ static bool poll_closing(lua_State *L, struct socket *socket)
         socket->transport->read(socket->conn, unread, sizeof unread);
     }
     flush(L, socket, index);
-    if (event == STREAM_ENDED || event == STREAM_FAILED || send_queue_is_empty(&socket->queue)) {
+    bool late = board_millis() - socket->closed_at > LINGER_MS;
+    if (event == STREAM_ENDED || event == STREAM_FAILED || late ||
+        send_queue_is_empty(&socket->queue)) {
         end(L, socket, index);
     }
     return event != STREAM_NOTHING;
@@ -230,10 +243,11 @@ static bool poll_one(lua_State *L, struct socket *socket)
     case STREAM_READABLE:
         fire_received(L, socket);
         return true;
-    case STREAM_SENT:
-        flush(L, socket, lua_gettop(L));
+    case STREAM_SENT: /* all that the transport has got so far */
         if (send_queue_is_empty(&socket->queue)) {
             fire(L, EVENT_SENT, 0);
+        } else {
+            flush(L, socket, lua_gettop(L));
         }
         return true;
     case STREAM_ENDED:
@@ -377,6 +391,7 @@ static int socket_close(lua_State *L)
             socket->transport->hold(socket->conn, false);
             socket->open = false;
             socket->closing = true;
+            socket->closed_at = board_millis();
         }
     }
     if (!socket->closing) {
@@ -411,16 +426,25 @@ static int socket_gc(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    {"connect", socket_connect}, {"on", socket_on},           {"send", socket_send},
-    {"close", socket_close},     {"getpeer", socket_getpeer}, {"hold", socket_hold},
-    {"unhold", socket_unhold},   {"__gc", socket_gc},         {NULL, NULL},
+    {"connect", socket_connect}, {"on", socket_on},
+    {"send", socket_send},       {"close", socket_close},
+    {"getpeer", socket_getpeer}, {"hold", socket_hold},
+    {"unhold", socket_unhold},   {NULL, NULL},
 };
 
 void socket_register(lua_State *L, const struct transport *transport)
 {
+    for (size_t i = 0; i < TRANSPORT_COUNT; i++) {
+        if (transports[i] == NULL || transports[i] == transport) {
+            transports[i] = transport;
+            break;
+        }
+    }
     luaL_newmetatable(L, transport->type_name);
+    lua_pushcfunction(L, socket_gc);
+    lua_setfield(L, -2, "__gc"); /* not a method: a script cannot call it */
+    lua_newtable(L);
     luaL_register(L, NULL, methods);
-    lua_pushvalue(L, -1);
     lua_setfield(L, -2, "__index");
     lua_pop(L, 1);
 }

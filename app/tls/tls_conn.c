@@ -73,12 +73,10 @@ static int handshake_error(struct tls_conn *conn, int result)
     if (result == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE) {
         conn->alert = ssl->MBEDTLS_PRIVATE(in_msg)[1];
     }
-    if (result == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED ||
-        result == MBEDTLS_ERR_SSL_BAD_CERTIFICATE) {
-        uint32_t flags = mbedtls_ssl_get_verify_result(ssl);
-        if (flags != 0 && flags != UINT32_MAX) { /* all ones: it was not verified */
-            return tls_error_from_verify(flags);
-        }
+    /* A certificate for another use is a different result with its flag set as well. */
+    uint32_t flags = conn->verify ? mbedtls_ssl_get_verify_result(ssl) : 0;
+    if (flags != 0 && flags != UINT32_MAX) { /* all ones: it was not verified */
+        return tls_error_from_verify(flags);
     }
     return tls_error_from_mbedtls(result, true);
 }
@@ -152,10 +150,10 @@ static enum stream_event poll_stream(struct tls_conn *conn)
     case STREAM_FAILED:
         tls_conn_fail(conn, conn->stream.error);
         return STREAM_NOTHING;
+    case STREAM_READABLE:
+        return conn->state == TLS_CONN_OPEN ? STREAM_READABLE : STREAM_NOTHING;
     default:
-        /* READABLE and ENDED: mbedTLS reads until the end; it may be before the last record. */
-        return conn->state == TLS_CONN_OPEN && event != STREAM_NOTHING ? STREAM_READABLE
-                                                                       : STREAM_NOTHING;
+        return STREAM_NOTHING; /* an end is found by reading up to it: tls_conn_poll() */
     }
 }
 
