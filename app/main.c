@@ -86,25 +86,37 @@ static lua_State *start_lua(void)
     return L;
 }
 
-static const char *read_script(lua_State *L, void *buffer, size_t *length)
+struct script {
+    bool at_start;
+    char text[LUAL_BUFFERSIZE];
+};
+
+/* A first line that begins with "#" is the shell's: it becomes a comment. */
+static const char *read_script(lua_State *L, void *state, size_t *length)
 {
-    int got = board_script_read(buffer, LUAL_BUFFERSIZE);
+    struct script *script = state;
+    int got = board_script_read(script->text + 2, sizeof script->text - 2);
+    bool is_shell_line = script->at_start && got > 0 && script->text[2] == '#';
 
     (void)L;
-    *length = got > 0 ? (size_t)got : 0;
-    return got > 0 ? buffer : NULL;
+    script->at_start = false;
+    if (got <= 0) {
+        return NULL;
+    }
+    *length = (size_t)got + (is_shell_line ? 2 : 0);
+    return is_shell_line ? memcpy(script->text, "--", 2) : script->text + 2;
 }
 
 /* Loaded here, not in a protected call: the parser needs what stack there is. */
 static void run_script(lua_State *L)
 {
-    static char buffer[LUAL_BUFFERSIZE];
+    static struct script script = {.at_start = true};
     char name[LUA_IDSIZE] = "@";
     const char *path = board_script_name();
     size_t length = strlen(path), room = sizeof name - 2;
 
     strcpy(name + 1, length > room ? path + length - room : path);
-    if (lua_load(L, read_script, buffer, name) == 0) {
+    if (lua_load(L, read_script, &script, name) == 0) {
         callback_run(L, 0);
     } else {
         callback_fail(L);

@@ -267,11 +267,15 @@ def test_full_disk(own_build: Path, whole_build: Path, tmp_path: Path) -> None:
         disk.run("cp", "-a", str(own_build), str(tmp_path / "disk"))
         disk_dir = disk.path / "build"
         before = describe_published(disk_dir)
-        disk.run("rm", "-r", "disk/build/work/obj/lwip")
+        disk.run("rm", "-r", str(Path("disk/build", "work", "obj", "lwip")))
         # Too little for the objects; then enough for them, but not for another set of results.
         for args, free, words in (
             ((), 200 * KIB, "the disk is full: the build in disk/build could not be finished"),
-            (("--ca", "new.pem"), 1600 * KIB, "cannot write disk/build/work/publish/firmware."),
+            (
+                ("--ca", "new.pem"),
+                1600 * KIB,
+                f"cannot write {Path('disk/build', 'work', 'publish')}/firmware.",
+            ),
         ):
             disk.leave(free)
             failed = run_build(

@@ -74,6 +74,7 @@ def test_script_of_any_form(firmware: Path) -> None:
     assert run_lines(firmware, "print(1)\r\nprint(2)") == ["1", "2"]
     assert run_lines(firmware, "print(...)") == [""]
     assert run_lines(firmware, "-- no line end") == []
+    assert run_lines(firmware, "#!/usr/bin/lua\nprint(debug.getinfo(1).currentline)") == ["2"]
     long = "-- " + "x" * 5000 + "\n" + "print(#'" + "y" * 3000 + "')"
     assert run_lines(firmware, long) == ["3000"]
 
