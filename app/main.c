@@ -87,7 +87,7 @@ static lua_State *start_lua(void)
 }
 
 struct script {
-    bool at_start;
+    bool started;
     char text[LUAL_BUFFERSIZE];
 };
 
@@ -96,10 +96,10 @@ static const char *read_script(lua_State *L, void *state, size_t *length)
 {
     struct script *script = state;
     int got = board_script_read(script->text + 2, sizeof script->text - 2);
-    bool is_shell_line = script->at_start && got > 0 && script->text[2] == '#';
+    bool is_shell_line = !script->started && got > 0 && script->text[2] == '#';
 
     (void)L;
-    script->at_start = false;
+    script->started = true;
     if (got <= 0) {
         return NULL;
     }
@@ -110,7 +110,7 @@ static const char *read_script(lua_State *L, void *state, size_t *length)
 /* Loaded here, not in a protected call: the parser needs what stack there is. */
 static void run_script(lua_State *L)
 {
-    static struct script script = {.at_start = true};
+    static struct script script;
     char name[LUA_IDSIZE] = "@";
     const char *path = board_script_name();
     size_t length = strlen(path), room = sizeof name - 2;

@@ -34,10 +34,12 @@ void lua_collect_after_failure(struct lua_State *L);
     ((void)(lua_running = (L), lua_memory_failed ? lua_collect_after_failure(L) : (void)0))
 #define lua_unlock(L) ((void)0)
 
+/* Runaway recursion should end in an error before it has taken the heap. */
 #undef LUAI_MAXCALLS
 #define LUAI_MAXCALLS 1000
 #undef LUAI_MAXCSTACK
 #define LUAI_MAXCSTACK 1000
+/* Room for a script's name in messages; on the C stack too. */
 #undef LUA_IDSIZE
 #define LUA_IDSIZE 60
 
