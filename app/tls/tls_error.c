@@ -68,6 +68,35 @@ int tls_error_from_verify(uint32_t flags)
     return TLS_ERR_CERTIFICATE;
 }
 
+const char *tls_error_stage(int error, const char *stage)
+{
+    switch (error) {
+    case STREAM_ERR_DNS:
+        return "dns";
+    case STREAM_ERR_REFUSED:
+    case STREAM_ERR_UNREACHABLE:
+        return "tcp";
+    case TLS_ERR_ALERT:
+        return "alert";
+    case TLS_ERR_RECORD:
+    case TLS_ERR_TRUNCATED:
+        return "record";
+    case TLS_ERR_NO_CA:
+    case TLS_ERR_BAD_CA:
+    case TLS_ERR_UNTRUSTED:
+    case TLS_ERR_HOST_NAME:
+    case TLS_ERR_EXPIRED:
+    case TLS_ERR_NOT_YET_VALID:
+    case TLS_ERR_WEAK:
+    case TLS_ERR_USAGE:
+    case TLS_ERR_CERTIFICATE:
+    case TLS_ERR_PIN:
+        return "verify";
+    default:
+        return stage;
+    }
+}
+
 const char *tls_error_reason(int error)
 {
     static const char *const reasons[] = {
@@ -82,8 +111,8 @@ const char *tls_error_reason(int error)
         [-TLS_ERR_RECORD_SIZE] = "the server sent a record larger than the receive buffer",
         [-TLS_ERR_RECORD] = "a damaged TLS record",
         [-TLS_ERR_TRUNCATED] = "the server closed the connection without ending TLS",
-        [-TLS_ERR_NO_CA] = "verification is on but no CA certificate is built in",
-        [-TLS_ERR_BAD_CA] = "the built-in CA certificate cannot be used by this firmware",
+        [-TLS_ERR_NO_CA] = "verification is on but there is no CA certificate",
+        [-TLS_ERR_BAD_CA] = "the CA certificate cannot be used by this firmware",
         [-TLS_ERR_UNTRUSTED] = "the certificate is not signed by a trusted CA",
         [-TLS_ERR_HOST_NAME] = "the certificate is not for this host name",
         [-TLS_ERR_EXPIRED] = "the certificate has expired",
@@ -91,10 +120,23 @@ const char *tls_error_reason(int error)
         [-TLS_ERR_WEAK] = "the certificate uses a weak or unsupported algorithm",
         [-TLS_ERR_USAGE] = "the certificate is not for a TLS server",
         [-TLS_ERR_CERTIFICATE] = "the certificate is not valid",
+        [-TLS_ERR_PIN] = "the server's public key is not a pinned one",
+        [-TLS_ERR_CALLBACK] = "the credentials callback failed",
         [-TLS_ERR_INTERNAL] = "mbedTLS failed",
+        [-TLS_ERR_PEM_NONE] = "neither PEM nor DER: no -----BEGIN line",
+        [-TLS_ERR_PEM_END] = "a PEM object without its -----END line",
+        [-TLS_ERR_PEM_BASE64] = "a PEM object that is not base64",
+        [-TLS_ERR_KEY_ENCRYPTED] = "an encrypted private key: decrypt it first",
+        [-TLS_ERR_NOT_CERTIFICATE] = "not a certificate that this firmware can read",
+        [-TLS_ERR_NOT_KEY] = "not a private key that this firmware can read",
+        [-TLS_ERR_KEY_MISMATCH] = "the private key is not the certificate's",
+        [-TLS_ERR_TOO_LARGE] = "more than one flash sector holds",
+        [-TLS_ERR_STORE_BUSY] = "a handshake is reading the stored credentials: try again later",
+        [-TLS_ERR_STORE_FLASH] = "the flash could not be written",
+        [-TLS_ERR_NOT_STORED] = "nothing is stored in flash",
     };
 
-    if (error <= TLS_ERR_MEMORY && error >= TLS_ERR_INTERNAL) {
+    if (error <= TLS_ERR_MEMORY && error >= TLS_ERR_NOT_STORED) {
         return reasons[-error];
     }
     return stream_reason(error);
