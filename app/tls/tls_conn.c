@@ -6,16 +6,31 @@
 #include "board.h"
 #include "tls_engine.h"
 
-#define HANDSHAKE_TIMEOUT_MS 30000u /* between the start of the handshake and its end */
-
 void tls_conn_init(struct tls_conn *conn)
 {
-    *conn = (struct tls_conn){.alert = -1};
+    *conn = (struct tls_conn){.options = TLS_OPTIONS_DEFAULT, .alert = -1};
     stream_init(&conn->stream);
+}
+
+/* The stage of errors that can happen anywhere. */
+static const char *current_stage(const struct tls_conn *conn)
+{
+    switch (conn->state) {
+    case TLS_CONN_DNS:
+        return "dns";
+    case TLS_CONN_TCP:
+        return "tcp";
+    case TLS_CONN_READY:
+    case TLS_CONN_HANDSHAKE:
+        return "handshake";
+    default:
+        return "record";
+    }
 }
 
 int tls_conn_fail(struct tls_conn *conn, int error)
 {
+    conn->stage = tls_error_stage(error, current_stage(conn));
     tls_conn_close(conn);
     conn->error = error;
     conn->tell_failed = true;
@@ -45,24 +60,35 @@ static int bio_send(void *argument, const unsigned char *data, size_t length)
     return put == 0 ? MBEDTLS_ERR_SSL_WANT_WRITE : put;
 }
 
-static int start_handshake(struct tls_conn *conn)
+/*
+ * The name goes into the ClientHello, and the certificate is checked for it. An address is no
+ * server name (RFC 6066, section 3): it is set when the ClientHello has gone.
+ */
+static int set_name(struct tls_conn *conn)
 {
+    const char *name = conn->options.server_name ? conn->options.server_name : conn->host;
     ip_addr_t address;
-    int error = tls_engine_create(&conn->engine, conn->verify);
+    bool send = conn->options.send_name && !ipaddr_aton(name, &address);
 
+    conn->late_name = send ? NULL : name;
+    return mbedtls_ssl_set_hostname(&conn->engine->ssl, send ? name : NULL) == 0 ? 0
+                                                                                 : TLS_ERR_MEMORY;
+}
+
+void tls_conn_start(struct tls_conn *conn)
+{
+    int error = tls_engine_create(&conn->engine, &conn->options, conn->credentials);
+
+    if (error == 0) {
+        error = set_name(conn);
+    }
     if (error < 0) {
-        return error;
+        tls_conn_fail(conn, error);
+        return;
     }
-    /* An address is no server name (RFC 6066, section 3). */
-    conn->host_is_address = ipaddr_aton(conn->host, &address);
-    mbedtls_ssl_context *ssl = &conn->engine->ssl;
-    if (mbedtls_ssl_set_hostname(ssl, conn->host_is_address ? NULL : conn->host) != 0) {
-        return TLS_ERR_MEMORY;
-    }
-    mbedtls_ssl_set_bio(ssl, conn, bio_send, bio_receive, NULL);
-    conn->handshake_start = board_millis();
+    mbedtls_ssl_set_bio(&conn->engine->ssl, conn, bio_send, bio_receive, NULL);
+    conn->since = board_millis();
     conn->state = TLS_CONN_HANDSHAKE;
-    return 0;
 }
 
 static int handshake_error(struct tls_conn *conn, int result)
@@ -72,13 +98,28 @@ static int handshake_error(struct tls_conn *conn, int result)
     conn->mbedtls_result = result;
     if (result == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE) {
         conn->alert = ssl->MBEDTLS_PRIVATE(in_msg)[1];
+        return TLS_ERR_ALERT;
+    }
+    if (conn->engine->verify.pin_fails) {
+        return TLS_ERR_PIN;
     }
     /* A certificate for another use is a different result with its flag set as well. */
-    uint32_t flags = conn->verify ? mbedtls_ssl_get_verify_result(ssl) : 0;
-    if (flags != 0 && flags != UINT32_MAX) { /* all ones: it was not verified */
+    uint32_t flags = mbedtls_ssl_get_verify_result(ssl);
+    if (conn->engine->verify.has_ca && flags != 0 && flags != UINT32_MAX) { /* all ones: not done */
         return tls_error_from_verify(flags);
     }
     return tls_error_from_mbedtls(result, true);
+}
+
+/* The credentials were for the handshake only; there is no renegotiation. */
+static void finish_handshake(struct tls_conn *conn)
+{
+    conn->state = TLS_CONN_OPEN;
+    conn->since = board_millis();
+    tls_credentials_free(conn->credentials);
+    conn->credentials = NULL;
+    free(conn->host);
+    conn->host = NULL;
 }
 
 /* Go on with the handshake as far as the bytes at hand allow. */
@@ -88,72 +129,112 @@ static enum stream_event step(struct tls_conn *conn)
     int result = 0;
 
     while (result == 0 && ssl->MBEDTLS_PRIVATE(state) != MBEDTLS_SSL_HANDSHAKE_OVER) {
-        if (conn->host_is_address && ssl->MBEDTLS_PRIVATE(state) == MBEDTLS_SSL_SERVER_HELLO) {
-            /* The ClientHello went without a name; the certificate is checked for the address. */
-            conn->host_is_address = false;
-            if (mbedtls_ssl_set_hostname(ssl, conn->host) != 0) {
+        int state = ssl->MBEDTLS_PRIVATE(state);
+        conn->full_handshake |= state == MBEDTLS_SSL_CLIENT_KEY_EXCHANGE;
+        if (conn->late_name != NULL && state == MBEDTLS_SSL_SERVER_HELLO) {
+            if (mbedtls_ssl_set_hostname(ssl, conn->late_name) != 0) {
                 tls_conn_fail(conn, TLS_ERR_MEMORY);
                 return STREAM_NOTHING;
             }
+            conn->late_name = NULL;
         }
         result = mbedtls_ssl_handshake_step(ssl);
     }
     if (result == 0) {
-        conn->state = TLS_CONN_OPEN;
-        free(conn->host);
-        conn->host = NULL;
+        finish_handshake(conn);
         return STREAM_OPEN;
     }
     if (result != MBEDTLS_ERR_SSL_WANT_READ && result != MBEDTLS_ERR_SSL_WANT_WRITE) {
         tls_conn_fail(conn, handshake_error(conn, result));
-    } else if (board_millis() - conn->handshake_start > HANDSHAKE_TIMEOUT_MS) {
-        tls_conn_fail(conn, TLS_ERR_HANDSHAKE_TIMEOUT);
     }
     return STREAM_NOTHING;
 }
 
 void tls_conn_open(struct tls_conn *conn, const char *host, uint16_t port)
 {
-    bool verify = conn->verify;
+    struct tls_options options = conn->options;
+    unsigned opened = conn->opened;
     size_t length = strlen(host) + 1;
 
     tls_conn_close(conn);
     tls_conn_init(conn);
-    conn->verify = verify;
+    conn->options = options;
+    conn->opened = opened + 1;
+    conn->state = TLS_CONN_DNS;
+    conn->since = board_millis();
     conn->host = malloc(length);
     if (conn->host == NULL) {
         tls_conn_fail(conn, TLS_ERR_MEMORY);
         return;
     }
     memcpy(conn->host, host, length);
-    conn->state = TLS_CONN_TCP;
     stream_open(&conn->stream, host, port);
+}
+
+static void get_ready(struct tls_conn *conn)
+{
+    conn->state = TLS_CONN_READY;
+    conn->credentials = tls_credentials_new();
+    if (conn->credentials == NULL) {
+        tls_conn_fail(conn, TLS_ERR_MEMORY);
+    }
 }
 
 /* What the stream tells, in terms of the connection. */
 static enum stream_event poll_stream(struct tls_conn *conn)
 {
     enum stream_event event = stream_poll(&conn->stream);
-    int error;
 
     switch (event) {
     case STREAM_RESOLVED:
+        conn->state = TLS_CONN_TCP;
         return STREAM_RESOLVED;
     case STREAM_OPEN:
-        error = start_handshake(conn);
-        if (error < 0) {
-            tls_conn_fail(conn, error);
-        }
+        get_ready(conn);
         return STREAM_NOTHING;
-    case STREAM_SENT:
-        return conn->state == TLS_CONN_OPEN ? STREAM_SENT : STREAM_NOTHING;
     case STREAM_FAILED:
         tls_conn_fail(conn, conn->stream.error);
         return STREAM_NOTHING;
+    case STREAM_SENT:
     case STREAM_READABLE:
-        return conn->state == TLS_CONN_OPEN ? STREAM_READABLE : STREAM_NOTHING;
+        if (conn->state != TLS_CONN_OPEN) {
+            return STREAM_NOTHING;
+        }
+        conn->since = board_millis();
+        return event;
     default:
         return STREAM_NOTHING; /* an end is found by reading up to it: tls_conn_poll() */
+    }
+}
+
+static bool has_passed(const struct tls_conn *conn, uint32_t timeout)
+{
+    return timeout > 0 && board_millis() - conn->since > timeout;
+}
+
+static void check_timeouts(struct tls_conn *conn)
+{
+    const struct tls_options *options = &conn->options;
+
+    switch (conn->state) {
+    case TLS_CONN_DNS:
+    case TLS_CONN_TCP:
+        if (has_passed(conn, options->connect_timeout)) {
+            tls_conn_fail(conn, STREAM_ERR_TIMEOUT);
+        }
+        break;
+    case TLS_CONN_HANDSHAKE:
+        if (has_passed(conn, options->handshake_timeout)) {
+            tls_conn_fail(conn, TLS_ERR_HANDSHAKE_TIMEOUT);
+        }
+        break;
+    case TLS_CONN_OPEN:
+        if (!conn->stream.held && has_passed(conn, options->idle_timeout)) {
+            tls_conn_fail(conn, STREAM_ERR_TIMEOUT);
+        }
+        break;
+    default:
+        break;
     }
 }
 
@@ -168,6 +249,9 @@ enum stream_event tls_conn_poll(struct tls_conn *conn)
         (mbedtls_ssl_get_bytes_avail(&conn->engine->ssl) > 0 || conn->stream.peer_closed)) {
         event = STREAM_READABLE;
     }
+    if (event == STREAM_NOTHING) {
+        check_timeouts(conn);
+    }
     if (event == STREAM_NOTHING && conn->tell_failed) {
         conn->tell_failed = false;
         event = STREAM_FAILED;
@@ -181,6 +265,7 @@ enum stream_event tls_conn_poll(struct tls_conn *conn)
 
 static void end(struct tls_conn *conn, int error)
 {
+    conn->stage = tls_error_stage(error, current_stage(conn));
     tls_conn_close(conn);
     conn->error = error;
     conn->tell_ended = true;
@@ -236,6 +321,7 @@ int tls_conn_write(struct tls_conn *conn, const void *data, size_t length)
 void tls_conn_hold(struct tls_conn *conn, bool held)
 {
     stream_hold(&conn->stream, held);
+    conn->since = board_millis();
 }
 
 void tls_conn_close(struct tls_conn *conn)
@@ -246,8 +332,25 @@ void tls_conn_close(struct tls_conn *conn)
     conn->state = TLS_CONN_CLOSED;
     tls_engine_free(conn->engine);
     conn->engine = NULL;
+    tls_credentials_free(conn->credentials);
+    conn->credentials = NULL;
     free(conn->host);
     conn->host = NULL;
     stream_close(&conn->stream);
     conn->tell_failed = conn->tell_ended = false;
+}
+
+const char *tls_conn_protocol(const struct tls_conn *conn)
+{
+    return mbedtls_ssl_get_version(&conn->engine->ssl);
+}
+
+const char *tls_conn_cipher_suite(const struct tls_conn *conn)
+{
+    return mbedtls_ssl_get_ciphersuite(&conn->engine->ssl);
+}
+
+bool tls_conn_is_resumed(const struct tls_conn *conn)
+{
+    return !conn->full_handshake;
 }

@@ -1,5 +1,12 @@
 #include "tls_error.h"
 
+#include <mbedtls/asn1.h>
+#include <mbedtls/bignum.h>
+#include <mbedtls/cipher.h>
+#include <mbedtls/dhm.h>
+#include <mbedtls/ecp.h>
+#include <mbedtls/md.h>
+#include <mbedtls/pk.h>
 #include <mbedtls/ssl.h>
 #include <mbedtls/version.h>
 #include <mbedtls/x509.h>
@@ -9,14 +16,33 @@
 #define MBEDTLS_ERR_SSL_BAD_CERTIFICATE MBEDTLS_ERR_SSL_BAD_HS_CERTIFICATE
 #endif
 
-int tls_error_from_mbedtls(int result, bool in_handshake)
+bool tls_error_is_memory(int result)
 {
-    switch (result) {
+    int low = -(-result & 0x7f), high = -(-result & 0xff80);
+
+    if (low == MBEDTLS_ERR_MPI_ALLOC_FAILED || low == MBEDTLS_ERR_ASN1_ALLOC_FAILED) {
+        return true;
+    }
+    switch (high) {
     case MBEDTLS_ERR_SSL_ALLOC_FAILED:
     case MBEDTLS_ERR_X509_ALLOC_FAILED:
     case MBEDTLS_ERR_PK_ALLOC_FAILED:
-    case MBEDTLS_ERR_MPI_ALLOC_FAILED:
+    case MBEDTLS_ERR_ECP_ALLOC_FAILED:
+    case MBEDTLS_ERR_DHM_ALLOC_FAILED:
+    case MBEDTLS_ERR_MD_ALLOC_FAILED:
+    case MBEDTLS_ERR_CIPHER_ALLOC_FAILED:
+        return true;
+    default:
+        return false;
+    }
+}
+
+int tls_error_from_mbedtls(int result, bool in_handshake)
+{
+    if (tls_error_is_memory(result)) {
         return TLS_ERR_MEMORY;
+    }
+    switch (result) {
     case MBEDTLS_ERR_SSL_CONN_EOF:
         return in_handshake ? TLS_ERR_HANDSHAKE_CLOSED : TLS_ERR_TRUNCATED;
     case MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY:
@@ -127,8 +153,8 @@ const char *tls_error_reason(int error)
         [-TLS_ERR_PEM_END] = "a PEM object without its -----END line",
         [-TLS_ERR_PEM_BASE64] = "a PEM object that is not base64",
         [-TLS_ERR_KEY_ENCRYPTED] = "an encrypted private key: decrypt it first",
-        [-TLS_ERR_NOT_CERTIFICATE] = "not a certificate that this firmware can read",
-        [-TLS_ERR_NOT_KEY] = "not a private key that this firmware can read",
+        [-TLS_ERR_NOT_CERTIFICATE] = "no certificate that this firmware can read",
+        [-TLS_ERR_NOT_KEY] = "no private key that this firmware can read",
         [-TLS_ERR_KEY_MISMATCH] = "the private key is not the certificate's",
         [-TLS_ERR_TOO_LARGE] = "more than one flash sector holds",
         [-TLS_ERR_STORE_BUSY] = "a handshake is reading the stored credentials: try again later",

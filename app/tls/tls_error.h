@@ -4,6 +4,8 @@
 #ifndef TLS_ERROR_H
 #define TLS_ERROR_H
 
+#include <stdbool.h>
+
 #include "stream.h"
 
 /* Negative, going on where enum stream_err ends: a connection can fail with either. */
@@ -44,6 +46,9 @@ enum tls_err {
     TLS_ERR_STORE_FLASH = -48,     /* the flash did not take the change */
     TLS_ERR_NOT_STORED = -49,      /* nothing is stored */
 };
+
+/* Whether an mbedTLS result, its low-level part included, says that an allocation failed. */
+bool tls_error_is_memory(int result);
 
 /* The error for an mbedTLS result during a handshake (`in_handshake`) or after it. */
 int tls_error_from_mbedtls(int result, bool in_handshake);

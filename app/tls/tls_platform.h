@@ -7,6 +7,8 @@
 
 #include <stddef.h>
 
+#define TLS_MIN_FINITE_FIELD_BITS 2048 /* RSA keys and DHE groups (NIST SP 800-57) */
+
 /* Seed the generator unless that was done. Returns 0, or TLS_ERR_RANDOM. */
 int tls_platform_start(void);
 

@@ -17,7 +17,8 @@ enum tls_store_set {
     TLS_STORE_CLIENT, /* the client's certificate, those between it and its CA, and its key */
 };
 
-/* A set is made of records: one byte of kind, one of zero, 16 bits of length, little-endian, DER. */
+/* A set is made of records: one byte of kind, one of zero, 16 bits of length, little-endian, DER.
+ */
 enum tls_record_kind {
     TLS_RECORD_CERTIFICATE = 1,
     TLS_RECORD_PRIVATE_KEY = 2,

@@ -1,0 +1,307 @@
+#include "tls_credentials.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <mbedtls/asn1.h>
+#include <mbedtls/platform_util.h>
+#include <mbedtls/version.h>
+
+#include "server_ca.h"
+#include "tls_error.h"
+#include "tls_pem.h"
+#include "tls_platform.h"
+
+static const char pem_begin[] = "-----BEGIN ";
+
+/* One certificate or key out of a text, decoded. */
+struct object {
+    enum tls_record_kind kind;
+    unsigned char *der;
+    size_t length;
+};
+
+struct tls_credentials *tls_credentials_new(void)
+{
+    struct tls_credentials *credentials = calloc(1, sizeof *credentials);
+
+    if (credentials != NULL) {
+        mbedtls_x509_crt_init(&credentials->ca);
+        mbedtls_x509_crt_init(&credentials->chain);
+        mbedtls_pk_init(&credentials->key);
+    }
+    return credentials;
+}
+
+void tls_credentials_free(struct tls_credentials *credentials)
+{
+    if (credentials == NULL) {
+        return;
+    }
+    mbedtls_x509_crt_free(&credentials->ca);
+    mbedtls_x509_crt_free(&credentials->chain);
+    mbedtls_pk_free(&credentials->key);
+    for (int set = TLS_STORE_CA; set <= TLS_STORE_CLIENT; set++) {
+        if (credentials->stored[set].records != NULL) {
+            tls_store_close(&credentials->stored[set]);
+        }
+    }
+    free(credentials);
+}
+
+bool tls_credentials_has_ca(const struct tls_credentials *credentials)
+{
+    return credentials->ca.raw.p != NULL;
+}
+
+bool tls_credentials_has_identity(const struct tls_credentials *credentials)
+{
+    return credentials->chain.raw.p != NULL;
+}
+
+static bool has_key(const struct tls_credentials *credentials)
+{
+    return mbedtls_pk_get_type(&credentials->key) != MBEDTLS_PK_NONE;
+}
+
+static int explain(int result, int error)
+{
+    return tls_error_is_memory(result) ? TLS_ERR_MEMORY : error;
+}
+
+static int parse_key(mbedtls_pk_context *key, const unsigned char *der, size_t length)
+{
+#if MBEDTLS_VERSION_MAJOR >= 3
+    int error = tls_platform_start(); /* blinding needs random numbers */
+    if (error < 0) {
+        return error;
+    }
+    int result = mbedtls_pk_parse_key(key, der, length, NULL, 0, tls_platform_random, NULL);
+#else
+    int result = mbedtls_pk_parse_key(key, der, length, NULL, 0);
+#endif
+    if (result == 0) {
+        return 0;
+    }
+    return explain(result, TLS_ERR_NOT_KEY);
+}
+
+/* The bytes of the ASN.1 SEQUENCE that `der` begins with, 0 when it is none or cut off. */
+static size_t sequence_length(const unsigned char *der, size_t length)
+{
+    unsigned char *body = (unsigned char *)der;
+    size_t inner;
+
+    if (mbedtls_asn1_get_tag(&body, der + length, &inner,
+                             MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SEQUENCE) != 0) {
+        return 0;
+    }
+    return (size_t)(body - der) + inner;
+}
+
+static bool holds_pem(const char *text, size_t length)
+{
+    const size_t begin_length = sizeof pem_begin - 1;
+
+    for (size_t i = 0; i + begin_length <= length; i++) {
+        if (memcmp(text + i, pem_begin, begin_length) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A DER object tells its kind by its contents: a certificate's first element is a SEQUENCE. */
+static int read_der(const char **text, size_t *left, size_t room, struct object *object)
+{
+    size_t length = *left;
+
+    if (length == 0 || sequence_length((const unsigned char *)*text, length) != length) {
+        return TLS_ERR_PEM_NONE;
+    }
+    if (length > room) {
+        return TLS_ERR_TOO_LARGE;
+    }
+    memcpy(object->der, *text, length);
+    object->length = length;
+    const unsigned char *first = object->der + length;
+    unsigned char *body = object->der;
+    size_t inner;
+    if (mbedtls_asn1_get_tag(&body, first, &inner,
+                             MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SEQUENCE) != 0 ||
+        inner == 0) {
+        return TLS_ERR_PEM_NONE;
+    }
+    bool is_certificate = *body == (MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SEQUENCE);
+    object->kind = is_certificate ? TLS_RECORD_CERTIFICATE : TLS_RECORD_PRIVATE_KEY;
+    *text += length;
+    *left = 0;
+    return 1;
+}
+
+/*
+ * Decode the next object of a text into object->der, `room` bytes long. Returns 1, 0 at the end
+ * of the text, or a negative enum tls_err.
+ */
+static int read_object(const char **text, size_t *left, size_t room, struct object *object)
+{
+    struct tls_pem found;
+    int result;
+
+    do {
+        result = tls_pem_read(text, left, object->der, room, &found);
+    } while (result > 0 && found.label == TLS_PEM_OTHER);
+    if (result > 0) {
+        bool is_certificate = found.label == TLS_PEM_CERTIFICATE;
+        object->kind = is_certificate ? TLS_RECORD_CERTIFICATE : TLS_RECORD_PRIVATE_KEY;
+        object->length = found.der_length;
+    }
+    return result;
+}
+
+static int read_first(const char **text, size_t *left, size_t room, struct object *object)
+{
+    if (!holds_pem(*text, *left)) {
+        return read_der(text, left, room, object);
+    }
+    return read_object(text, left, room, object);
+}
+
+/* Use one object, copied unless it stays where it is as long as the credentials. */
+static int use(struct tls_credentials *credentials, enum tls_store_set set,
+               const struct object *object, bool stays)
+{
+    mbedtls_x509_crt *chain = set == TLS_STORE_CA ? &credentials->ca : &credentials->chain;
+
+    if (object->kind == TLS_RECORD_PRIVATE_KEY) {
+        if (set == TLS_STORE_CA) {
+            return TLS_ERR_NOT_CERTIFICATE;
+        }
+        return has_key(credentials) ? TLS_ERR_KEY_MISMATCH
+                                    : parse_key(&credentials->key, object->der, object->length);
+    }
+    if (sequence_length(object->der, object->length) != object->length) {
+        return TLS_ERR_NOT_CERTIFICATE;
+    }
+    int result = stays ? mbedtls_x509_crt_parse_der_nocopy(chain, object->der, object->length)
+                       : mbedtls_x509_crt_parse_der(chain, object->der, object->length);
+    return result == 0 ? 0 : explain(result, TLS_ERR_NOT_CERTIFICATE);
+}
+
+int tls_credentials_add(struct tls_credentials *credentials, enum tls_store_set set,
+                        const void *data, size_t length)
+{
+    const char *text = data;
+    size_t left = length;
+    struct object object = {.der = malloc(length == 0 ? 1 : length)};
+
+    if (object.der == NULL) {
+        return TLS_ERR_MEMORY;
+    }
+    int result = read_first(&text, &left, length, &object);
+    if (result == 0) {
+        result = TLS_ERR_PEM_NONE;
+    }
+    while (result > 0) {
+        result = use(credentials, set, &object, false);
+        if (result == 0) {
+            result = read_object(&text, &left, length, &object);
+        }
+    }
+    mbedtls_platform_zeroize(object.der, length);
+    free(object.der);
+    return result;
+}
+
+int tls_credentials_check_pair(struct tls_credentials *credentials)
+{
+    if (!tls_credentials_has_identity(credentials)) {
+        return TLS_ERR_NOT_CERTIFICATE;
+    }
+    if (!has_key(credentials)) {
+        return TLS_ERR_NOT_KEY;
+    }
+#if MBEDTLS_VERSION_MAJOR >= 3
+    int result =
+        mbedtls_pk_check_pair(&credentials->chain.pk, &credentials->key, tls_platform_random, NULL);
+#else
+    int result = mbedtls_pk_check_pair(&credentials->chain.pk, &credentials->key);
+#endif
+    return result == 0 ? 0 : explain(result, TLS_ERR_KEY_MISMATCH);
+}
+
+int tls_credentials_use_records(struct tls_credentials *credentials, enum tls_store_set set,
+                                const unsigned char *records, size_t length)
+{
+    struct tls_record record;
+
+    while (tls_record_next(&records, &length, &record)) {
+        struct object object = {record.kind, (unsigned char *)record.der, record.length};
+        int error = use(credentials, set, &object, true);
+        if (error < 0) {
+            return error;
+        }
+    }
+    if (set == TLS_STORE_CA) {
+        return tls_credentials_has_ca(credentials) ? 0 : TLS_ERR_NOT_STORED;
+    }
+    return tls_credentials_check_pair(credentials);
+}
+
+int tls_credentials_use_stored(struct tls_credentials *credentials, enum tls_store_set set)
+{
+    struct tls_store_view *view = &credentials->stored[set];
+
+    if (tls_store_open(set, view) == 0) {
+        return tls_credentials_use_records(credentials, set, view->records, view->length);
+    }
+    view->records = NULL;
+    if (set == TLS_STORE_CA && server_ca_length > 0) {
+        return tls_credentials_use_records(credentials, set, server_ca_records, server_ca_length);
+    }
+    return TLS_ERR_NOT_STORED;
+}
+
+int tls_credentials_make_records(enum tls_store_set set, const void *data, size_t data_length,
+                                 unsigned char *records, size_t *length)
+{
+    const char *text = data;
+    size_t left = data_length, end = *length;
+    struct tls_credentials *credentials = tls_credentials_new();
+    int result = credentials == NULL ? TLS_ERR_MEMORY : 1;
+
+    for (bool first = true; result > 0; first = false) {
+        struct object object = {.der = records + end + TLS_RECORD_HEADER};
+        size_t used = end + TLS_RECORD_HEADER;
+        size_t room = used < TLS_STORE_MAX ? TLS_STORE_MAX - used : 0;
+        result = first ? read_first(&text, &left, room, &object)
+                       : read_object(&text, &left, room, &object);
+        if (result > 0) {
+            int error = use(credentials, set, &object, true);
+            result = error < 0 ? error : result;
+        }
+        if (result > 0) {
+            tls_record_put_header(records + end, object.kind, object.length);
+            end = used + object.length;
+        }
+    }
+    tls_credentials_free(credentials);
+    if (result == 0) {
+        result = end == *length ? TLS_ERR_PEM_NONE : 0;
+        *length = end;
+    }
+    return result;
+}
+
+int tls_credentials_check_records(enum tls_store_set set, const unsigned char *records,
+                                  size_t length)
+{
+    struct tls_credentials *credentials = tls_credentials_new();
+
+    if (credentials == NULL) {
+        return TLS_ERR_MEMORY;
+    }
+    int error = tls_credentials_use_records(credentials, set, records, length);
+    tls_credentials_free(credentials);
+    return error;
+}
