@@ -165,6 +165,14 @@ def test_profile_change_leaves_nothing_stale(own_build: Path, tmp_path: Path) ->
     assert hash_published(own_build) == hash_published(clean_dir)
 
 
+def test_profile_change_that_only_the_header_shows(own_build: Path, tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_text('schema = 1\nname = "large"\n[tls]\nin_buffer = "8KiB"\n')
+    steps = list_steps(run_build("--profile", "p.toml", cwd=tmp_path))
+    assert "CC obj/mbedtls/library/ssl_msg.c.o" in steps
+    assert "CC obj/app/tls/tls_engine.c.o" in steps
+    assert not [step for step in steps if "/lua/" in step or "/lwip/" in step]
+
+
 def build_with_an_interruption(out_dir: Path, profile_path: Path) -> None:
     """Build where nothing was built before: press Ctrl-C early, then let it be finished."""
     out_dir.parent.mkdir()

@@ -8,6 +8,7 @@
 #include "tls_cert.h"
 #include "tls_create.h"
 #include "tls_credentials.h"
+#include "tls_debug.h"
 
 static void init(void *conn)
 {
@@ -116,10 +117,12 @@ static int push_failure(lua_State *L, const void *conn)
     const struct tls_conn *tls = conn;
     const char *reason = tls_error_reason(tls->error);
 
-    if (tls->error != TLS_ERR_ALERT) {
-        lua_pushstring(L, reason);
-    } else {
+    if (tls->error == TLS_ERR_ALERT) {
         lua_pushfstring(L, "%s: %s", reason, tls_alert_name(tls->alert));
+    } else if (tls->error <= TLS_ERR_PEM_NONE) {
+        lua_pushfstring(L, "credentials: %s", reason);
+    } else {
+        lua_pushstring(L, reason);
     }
     lua_pushinteger(L, tls->error);
     lua_pushstring(L, tls->stage);
@@ -170,7 +173,7 @@ static int socket_info(lua_State *L)
     lua_setfield(L, -2, "protocol");
     lua_pushstring(L, tls_conn_cipher_suite(conn));
     lua_setfield(L, -2, "cipher_suite");
-    lua_pushboolean(L, tls_conn_is_resumed(conn));
+    lua_pushboolean(L, conn->resumed);
     lua_setfield(L, -2, "resumed");
     return 1;
 }
@@ -189,8 +192,25 @@ static int tls_create_connection(lua_State *L)
     return 1;
 }
 
+#ifdef MBEDTLS_DEBUG_C
+
+/* tls.setDebug(level): 0 to 4 */
+static int tls_set_debug(lua_State *L)
+{
+    int level = luaL_checkint(L, 1);
+
+    luaL_argcheck(L, level >= 0 && level <= TLS_DEBUG_MAX_LEVEL, 1, "level must be from 0 to 4");
+    tls_debug_set_threshold(level);
+    return 0;
+}
+
+#endif
+
 static const luaL_Reg functions[] = {
     {"createConnection", tls_create_connection},
+#ifdef MBEDTLS_DEBUG_C
+    {"setDebug", tls_set_debug},
+#endif
     {NULL, NULL},
 };
 

@@ -5,6 +5,9 @@
 
 #include "board.h"
 #include "tls_engine.h"
+#include "tls_platform.h"
+#include "tls_session.h"
+#include "tls_trust.h"
 
 void tls_conn_init(struct tls_conn *conn)
 {
@@ -30,6 +33,9 @@ static const char *current_stage(const struct tls_conn *conn)
 
 int tls_conn_fail(struct tls_conn *conn, int error)
 {
+    if (conn->state == TLS_CONN_HANDSHAKE && conn->may_resume) {
+        tls_session_forget(conn->credentials->trust);
+    }
     conn->stage = tls_error_stage(error, current_stage(conn));
     tls_conn_close(conn);
     conn->error = error;
@@ -75,8 +81,19 @@ static int set_name(struct tls_conn *conn)
                                                                                  : TLS_ERR_MEMORY;
 }
 
+static void offer_session(struct tls_conn *conn)
+{
+    conn->may_resume =
+        conn->options.resume && tls_trust_digest(conn->host, conn->stream.port, &conn->options,
+                                                 conn->credentials, conn->credentials->trust);
+    if (conn->may_resume) {
+        tls_session_offer(&conn->engine->ssl, conn->credentials->trust);
+    }
+}
+
 void tls_conn_start(struct tls_conn *conn)
 {
+    tls_platform_forget_failure();
     int error = tls_engine_create(&conn->engine, &conn->options, conn->credentials);
 
     if (error == 0) {
@@ -87,6 +104,7 @@ void tls_conn_start(struct tls_conn *conn)
         return;
     }
     mbedtls_ssl_set_bio(&conn->engine->ssl, conn, bio_send, bio_receive, NULL);
+    offer_session(conn);
     conn->since = board_millis();
     conn->state = TLS_CONN_HANDSHAKE;
 }
@@ -114,6 +132,9 @@ static int handshake_error(struct tls_conn *conn, int result)
 /* The credentials were for the handshake only; there is no renegotiation. */
 static void finish_handshake(struct tls_conn *conn)
 {
+    if (conn->may_resume) {
+        tls_session_keep(&conn->engine->ssl, conn->credentials->trust, conn->resumed);
+    }
     conn->state = TLS_CONN_OPEN;
     conn->since = board_millis();
     tls_credentials_free(conn->credentials);
@@ -122,23 +143,40 @@ static void finish_handshake(struct tls_conn *conn)
     conn->host = NULL;
 }
 
+/* One step of mbedTLS's handshake, and what has to be done between two of them. */
+static int do_step(struct tls_conn *conn)
+{
+    mbedtls_ssl_context *ssl = &conn->engine->ssl;
+    int state = ssl->MBEDTLS_PRIVATE(state);
+
+    if (conn->late_name != NULL && state == MBEDTLS_SSL_SERVER_HELLO) {
+        if (mbedtls_ssl_set_hostname(ssl, conn->late_name) != 0) {
+            return MBEDTLS_ERR_SSL_ALLOC_FAILED;
+        }
+        conn->late_name = NULL;
+    }
+    int result = mbedtls_ssl_handshake_step(ssl);
+    if (state == MBEDTLS_SSL_SERVER_HELLO && ssl->MBEDTLS_PRIVATE(state) != state) {
+        conn->resumed = tls_session_settle(ssl);
+    }
+    return result;
+}
+
 /* Go on with the handshake as far as the bytes at hand allow. */
 static enum stream_event step(struct tls_conn *conn)
 {
     mbedtls_ssl_context *ssl = &conn->engine->ssl;
     int result = 0;
 
-    while (result == 0 && ssl->MBEDTLS_PRIVATE(state) != MBEDTLS_SSL_HANDSHAKE_OVER) {
-        int state = ssl->MBEDTLS_PRIVATE(state);
-        conn->full_handshake |= state == MBEDTLS_SSL_CLIENT_KEY_EXCHANGE;
-        if (conn->late_name != NULL && state == MBEDTLS_SSL_SERVER_HELLO) {
-            if (mbedtls_ssl_set_hostname(ssl, conn->late_name) != 0) {
-                tls_conn_fail(conn, TLS_ERR_MEMORY);
-                return STREAM_NOTHING;
-            }
-            conn->late_name = NULL;
-        }
-        result = mbedtls_ssl_handshake_step(ssl);
+    tls_platform_forget_failure();
+    while (result == 0 && !tls_platform_allocation_failed() &&
+           ssl->MBEDTLS_PRIVATE(state) != MBEDTLS_SSL_HANDSHAKE_OVER) {
+        result = do_step(conn);
+    }
+    if (tls_platform_allocation_failed()) { /* the result may be 0 all the same */
+        conn->mbedtls_result = result;
+        tls_conn_fail(conn, TLS_ERR_MEMORY);
+        return STREAM_NOTHING;
     }
     if (result == 0) {
         finish_handshake(conn);
@@ -238,6 +276,14 @@ static void check_timeouts(struct tls_conn *conn)
     }
 }
 
+/* Nothing is to be done: give back what is not needed for that. */
+static void rest(struct tls_conn *conn)
+{
+    if (conn->state == TLS_CONN_OPEN) {
+        tls_idle_release(&conn->engine->ssl, &conn->idle);
+    }
+}
+
 enum stream_event tls_conn_poll(struct tls_conn *conn)
 {
     enum stream_event event = poll_stream(conn);
@@ -251,6 +297,7 @@ enum stream_event tls_conn_poll(struct tls_conn *conn)
     }
     if (event == STREAM_NOTHING) {
         check_timeouts(conn);
+        rest(conn);
     }
     if (event == STREAM_NOTHING && conn->tell_failed) {
         conn->tell_failed = false;
@@ -271,12 +318,32 @@ static void end(struct tls_conn *conn, int error)
     conn->tell_ended = true;
 }
 
+/* Plaintext, as mbedtls_ssl_read(); the record buffers are there and large enough for it. */
+static int read_record(struct tls_conn *conn, void *buffer, size_t length)
+{
+    mbedtls_ssl_context *ssl = &conn->engine->ssl;
+
+    tls_platform_forget_failure();
+    if (tls_idle_restore(ssl, &conn->idle) < 0) {
+        return MBEDTLS_ERR_SSL_ALLOC_FAILED;
+    }
+    int result = mbedtls_ssl_read(ssl, buffer, length);
+    if (result == MBEDTLS_ERR_SSL_BAD_INPUT_DATA) {
+        int enlarged = tls_idle_enlarge(ssl);
+        if (enlarged < 0) {
+            return MBEDTLS_ERR_SSL_ALLOC_FAILED;
+        }
+        result = enlarged > 0 ? mbedtls_ssl_read(ssl, buffer, length) : result;
+    }
+    return result;
+}
+
 size_t tls_conn_read(struct tls_conn *conn, void *buffer, size_t length)
 {
     if (conn->state != TLS_CONN_OPEN) {
         return 0;
     }
-    int result = mbedtls_ssl_read(&conn->engine->ssl, buffer, length);
+    int result = read_record(conn, buffer, length);
     if (result > 0) {
         return (size_t)result;
     }
@@ -307,7 +374,11 @@ int tls_conn_write(struct tls_conn *conn, const void *data, size_t length)
     if (conn->state != TLS_CONN_OPEN) {
         return STREAM_ERR_CLOSED;
     }
-    int result = mbedtls_ssl_write(&conn->engine->ssl, data, length);
+    tls_platform_forget_failure();
+    int result = MBEDTLS_ERR_SSL_ALLOC_FAILED;
+    if (tls_idle_restore_out(&conn->engine->ssl, &conn->idle) == 0) {
+        result = mbedtls_ssl_write(&conn->engine->ssl, data, length);
+    }
     if (result >= 0) {
         return result;
     }
@@ -326,7 +397,8 @@ void tls_conn_hold(struct tls_conn *conn, bool held)
 
 void tls_conn_close(struct tls_conn *conn)
 {
-    if (conn->state == TLS_CONN_OPEN) {
+    if (conn->state == TLS_CONN_OPEN &&
+        tls_idle_restore_out(&conn->engine->ssl, &conn->idle) == 0) {
         mbedtls_ssl_close_notify(&conn->engine->ssl); /* best effort: the stream may be full */
     }
     conn->state = TLS_CONN_CLOSED;
@@ -348,9 +420,4 @@ const char *tls_conn_protocol(const struct tls_conn *conn)
 const char *tls_conn_cipher_suite(const struct tls_conn *conn)
 {
     return mbedtls_ssl_get_ciphersuite(&conn->engine->ssl);
-}
-
-bool tls_conn_is_resumed(const struct tls_conn *conn)
-{
-    return !conn->full_handshake;
 }

@@ -19,6 +19,7 @@
 
 #include "stream.h"
 #include "tls_error.h"
+#include "tls_idle.h"
 #include "tls_options.h"
 
 enum tls_conn_state {
@@ -35,12 +36,14 @@ struct tls_conn {
     struct tls_options options; /* the owner's, set before tls_conn_open() */
     enum tls_conn_state state;
     struct tls_credentials *credentials; /* from TLS_CONN_READY to the end of the handshake */
+    struct tls_idle idle;
     struct tls_engine *engine; /* mbedTLS's contexts, while there is a handshake or a session */
     char *host;                /* as given to tls_conn_open(), until the handshake is over */
     const char *late_name;     /* to be set before the certificate is looked at; see step() */
     unsigned opened;           /* counts calls of tls_conn_open() */
     uint32_t since;            /* board_millis() of what the timeout of the state counts from */
-    bool full_handshake;       /* not, or not yet, a resumed one */
+    bool may_resume;           /* credentials->trust tells whose session */
+    bool resumed;
     bool tell_failed, tell_ended;
     int error;
     const char *stage; /* where it failed: see tls_error_stage() */
@@ -75,6 +78,5 @@ void tls_conn_close(struct tls_conn *conn);
 /* What an open connection uses, by mbedTLS's names. */
 const char *tls_conn_protocol(const struct tls_conn *conn);
 const char *tls_conn_cipher_suite(const struct tls_conn *conn);
-bool tls_conn_is_resumed(const struct tls_conn *conn);
 
 #endif

@@ -64,9 +64,10 @@ static bool has_key(const struct tls_credentials *credentials)
     return mbedtls_pk_get_type(&credentials->key) != MBEDTLS_PK_NONE;
 }
 
-static int explain(int result, int error)
+/* mbedTLS's result does not always tell that memory was short. */
+static int explain(int error)
 {
-    return tls_error_is_memory(result) ? TLS_ERR_MEMORY : error;
+    return tls_platform_allocation_failed() ? TLS_ERR_MEMORY : error;
 }
 
 static int parse_key(mbedtls_pk_context *key, const unsigned char *der, size_t length)
@@ -80,10 +81,7 @@ static int parse_key(mbedtls_pk_context *key, const unsigned char *der, size_t l
 #else
     int result = mbedtls_pk_parse_key(key, der, length, NULL, 0);
 #endif
-    if (result == 0) {
-        return 0;
-    }
-    return explain(result, TLS_ERR_NOT_KEY);
+    return result == 0 ? 0 : explain(TLS_ERR_NOT_KEY);
 }
 
 /* The bytes of the ASN.1 SEQUENCE that `der` begins with, 0 when it is none or cut off. */
@@ -173,6 +171,7 @@ static int use(struct tls_credentials *credentials, enum tls_store_set set,
 {
     mbedtls_x509_crt *chain = set == TLS_STORE_CA ? &credentials->ca : &credentials->chain;
 
+    tls_platform_forget_failure();
     if (object->kind == TLS_RECORD_PRIVATE_KEY) {
         if (set == TLS_STORE_CA) {
             return TLS_ERR_NOT_CERTIFICATE;
@@ -185,7 +184,7 @@ static int use(struct tls_credentials *credentials, enum tls_store_set set,
     }
     int result = stays ? mbedtls_x509_crt_parse_der_nocopy(chain, object->der, object->length)
                        : mbedtls_x509_crt_parse_der(chain, object->der, object->length);
-    return result == 0 ? 0 : explain(result, TLS_ERR_NOT_CERTIFICATE);
+    return result == 0 ? 0 : explain(TLS_ERR_NOT_CERTIFICATE);
 }
 
 int tls_credentials_add(struct tls_credentials *credentials, enum tls_store_set set,
@@ -227,7 +226,7 @@ int tls_credentials_check_pair(struct tls_credentials *credentials)
 #else
     int result = mbedtls_pk_check_pair(&credentials->chain.pk, &credentials->key);
 #endif
-    return result == 0 ? 0 : explain(result, TLS_ERR_KEY_MISMATCH);
+    return result == 0 ? 0 : explain(TLS_ERR_KEY_MISMATCH);
 }
 
 int tls_credentials_use_records(struct tls_credentials *credentials, enum tls_store_set set,

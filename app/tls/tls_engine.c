@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "tls_debug.h"
 #include "tls_error.h"
 #include "tls_platform.h"
 
@@ -36,6 +37,7 @@ static void configure(struct tls_engine *engine)
 #endif
     mbedtls_ssl_conf_max_frag_len(config, NODEMCU_TLS_MAX_FRAGMENT);
     offer_versions_and_curves(config);
+    tls_debug_attach(config);
 }
 
 /* Without a CA and without pins, mbedTLS does not look at the certificate at all. */

@@ -1,46 +1,20 @@
 #include "tls_error.h"
 
-#include <mbedtls/asn1.h>
-#include <mbedtls/bignum.h>
-#include <mbedtls/cipher.h>
-#include <mbedtls/dhm.h>
-#include <mbedtls/ecp.h>
-#include <mbedtls/md.h>
-#include <mbedtls/pk.h>
 #include <mbedtls/ssl.h>
 #include <mbedtls/version.h>
 #include <mbedtls/x509.h>
+
+#include "tls_platform.h"
 
 #if MBEDTLS_VERSION_MAJOR < 3
 #define MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION MBEDTLS_ERR_SSL_BAD_HS_PROTOCOL_VERSION
 #define MBEDTLS_ERR_SSL_BAD_CERTIFICATE MBEDTLS_ERR_SSL_BAD_HS_CERTIFICATE
 #endif
 
-bool tls_error_is_memory(int result)
-{
-    int low = -(-result & 0x7f), high = -(-result & 0xff80);
-
-    if (low == MBEDTLS_ERR_MPI_ALLOC_FAILED || low == MBEDTLS_ERR_ASN1_ALLOC_FAILED) {
-        return true;
-    }
-    switch (high) {
-    case MBEDTLS_ERR_SSL_ALLOC_FAILED:
-    case MBEDTLS_ERR_X509_ALLOC_FAILED:
-    case MBEDTLS_ERR_PK_ALLOC_FAILED:
-    case MBEDTLS_ERR_ECP_ALLOC_FAILED:
-    case MBEDTLS_ERR_DHM_ALLOC_FAILED:
-    case MBEDTLS_ERR_MD_ALLOC_FAILED:
-    case MBEDTLS_ERR_CIPHER_ALLOC_FAILED:
-        return true;
-    default:
-        return false;
-    }
-}
-
 int tls_error_from_mbedtls(int result, bool in_handshake)
 {
-    if (tls_error_is_memory(result)) {
-        return TLS_ERR_MEMORY;
+    if (tls_platform_allocation_failed()) {
+        return TLS_ERR_MEMORY; /* mbedTLS's result does not always tell */
     }
     switch (result) {
     case MBEDTLS_ERR_SSL_CONN_EOF:

@@ -47,9 +47,6 @@ enum tls_err {
     TLS_ERR_NOT_STORED = -49,      /* nothing is stored */
 };
 
-/* Whether an mbedTLS result, its low-level part included, says that an allocation failed. */
-bool tls_error_is_memory(int result);
-
 /* The error for an mbedTLS result during a handshake (`in_handshake`) or after it. */
 int tls_error_from_mbedtls(int result, bool in_handshake);
 
