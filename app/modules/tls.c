@@ -9,6 +9,7 @@
 #include "tls_create.h"
 #include "tls_credentials.h"
 #include "tls_debug.h"
+#include "tls_handshake.h"
 
 static void init(void *conn)
 {
@@ -62,7 +63,7 @@ static void start(lua_State *L, struct tls_socket *socket)
     if (error < 0) {
         tls_conn_fail(conn, error);
     } else {
-        tls_conn_start(conn);
+        tls_handshake_start(conn);
     }
 }
 

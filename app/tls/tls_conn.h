@@ -7,8 +7,8 @@
  * the server closed TCP without ending TLS.
  *
  * When TCP is up the state is TLS_CONN_READY: the owner fills `credentials` and calls
- * tls_conn_start(). The owner provides the memory of struct tls_conn; what the handshake needs is
- * taken from the heap then and given back by tls_conn_close(), which every failure calls itself.
+ * tls_handshake_start(). The owner provides the memory of struct tls_conn; what the handshake needs
+ * is taken from the heap then and given back by tls_conn_close(), which every failure calls itself.
  */
 #ifndef TLS_CONN_H
 #define TLS_CONN_H
@@ -26,7 +26,7 @@ enum tls_conn_state {
     TLS_CONN_CLOSED,
     TLS_CONN_DNS,       /* resolving the host's name */
     TLS_CONN_TCP,       /* connecting */
-    TLS_CONN_READY,     /* connected: waiting for tls_conn_start() */
+    TLS_CONN_READY,     /* connected: waiting for tls_handshake_start() */
     TLS_CONN_HANDSHAKE, /* from the ClientHello to Finished */
     TLS_CONN_OPEN,
 };
@@ -56,9 +56,6 @@ void tls_conn_init(struct tls_conn *conn);
 /* Start to connect. Every outcome comes from the poll. */
 void tls_conn_open(struct tls_conn *conn, const char *host, uint16_t port);
 enum stream_event tls_conn_poll(struct tls_conn *conn);
-
-/* Start the handshake with what is in `credentials`: only in the state TLS_CONN_READY. */
-void tls_conn_start(struct tls_conn *conn);
 
 /* Up to `length` bytes of plaintext; 0 when there is no whole record yet. */
 size_t tls_conn_read(struct tls_conn *conn, void *buffer, size_t length);

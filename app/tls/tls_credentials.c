@@ -1,25 +1,14 @@
 #include "tls_credentials.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-#include <mbedtls/asn1.h>
 #include <mbedtls/platform_util.h>
 #include <mbedtls/version.h>
 
 #include "server_ca.h"
 #include "tls_error.h"
-#include "tls_pem.h"
+#include "tls_intake.h"
 #include "tls_platform.h"
-
-static const char pem_begin[] = "-----BEGIN ";
-
-/* One certificate or key out of a text, decoded. */
-struct object {
-    enum tls_record_kind kind;
-    unsigned char *der;
-    size_t length;
-};
 
 struct tls_credentials *tls_credentials_new(void)
 {
@@ -84,90 +73,9 @@ static int parse_key(mbedtls_pk_context *key, const unsigned char *der, size_t l
     return result == 0 ? 0 : explain(TLS_ERR_NOT_KEY);
 }
 
-/* The bytes of the ASN.1 SEQUENCE that `der` begins with, 0 when it is none or cut off. */
-static size_t sequence_length(const unsigned char *der, size_t length)
-{
-    unsigned char *body = (unsigned char *)der;
-    size_t inner;
-
-    if (mbedtls_asn1_get_tag(&body, der + length, &inner,
-                             MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SEQUENCE) != 0) {
-        return 0;
-    }
-    return (size_t)(body - der) + inner;
-}
-
-static bool holds_pem(const char *text, size_t length)
-{
-    const size_t begin_length = sizeof pem_begin - 1;
-
-    for (size_t i = 0; i + begin_length <= length; i++) {
-        if (memcmp(text + i, pem_begin, begin_length) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* A DER object tells its kind by its contents: a certificate's first element is a SEQUENCE. */
-static int read_der(const char **text, size_t *left, size_t room, struct object *object)
-{
-    size_t length = *left;
-
-    if (length == 0 || sequence_length((const unsigned char *)*text, length) != length) {
-        return TLS_ERR_PEM_NONE;
-    }
-    if (length > room) {
-        return TLS_ERR_TOO_LARGE;
-    }
-    memcpy(object->der, *text, length);
-    object->length = length;
-    const unsigned char *first = object->der + length;
-    unsigned char *body = object->der;
-    size_t inner;
-    if (mbedtls_asn1_get_tag(&body, first, &inner,
-                             MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SEQUENCE) != 0 ||
-        inner == 0) {
-        return TLS_ERR_PEM_NONE;
-    }
-    bool is_certificate = *body == (MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SEQUENCE);
-    object->kind = is_certificate ? TLS_RECORD_CERTIFICATE : TLS_RECORD_PRIVATE_KEY;
-    *text += length;
-    *left = 0;
-    return 1;
-}
-
-/*
- * Decode the next object of a text into object->der, `room` bytes long. Returns 1, 0 at the end
- * of the text, or a negative enum tls_err.
- */
-static int read_object(const char **text, size_t *left, size_t room, struct object *object)
-{
-    struct tls_pem found;
-    int result;
-
-    do {
-        result = tls_pem_read(text, left, object->der, room, &found);
-    } while (result > 0 && found.label == TLS_PEM_OTHER);
-    if (result > 0) {
-        bool is_certificate = found.label == TLS_PEM_CERTIFICATE;
-        object->kind = is_certificate ? TLS_RECORD_CERTIFICATE : TLS_RECORD_PRIVATE_KEY;
-        object->length = found.der_length;
-    }
-    return result;
-}
-
-static int read_first(const char **text, size_t *left, size_t room, struct object *object)
-{
-    if (!holds_pem(*text, *left)) {
-        return read_der(text, left, room, object);
-    }
-    return read_object(text, left, room, object);
-}
-
 /* Use one object, copied unless it stays where it is as long as the credentials. */
 static int use(struct tls_credentials *credentials, enum tls_store_set set,
-               const struct object *object, bool stays)
+               const struct tls_object *object, bool stays)
 {
     mbedtls_x509_crt *chain = set == TLS_STORE_CA ? &credentials->ca : &credentials->chain;
 
@@ -179,7 +87,7 @@ static int use(struct tls_credentials *credentials, enum tls_store_set set,
         return has_key(credentials) ? TLS_ERR_KEY_MISMATCH
                                     : parse_key(&credentials->key, object->der, object->length);
     }
-    if (sequence_length(object->der, object->length) != object->length) {
+    if (tls_intake_der_length(object->der, object->length) != object->length) {
         return TLS_ERR_NOT_CERTIFICATE;
     }
     int result = stays ? mbedtls_x509_crt_parse_der_nocopy(chain, object->der, object->length)
@@ -192,19 +100,19 @@ int tls_credentials_add(struct tls_credentials *credentials, enum tls_store_set 
 {
     const char *text = data;
     size_t left = length;
-    struct object object = {.der = malloc(length == 0 ? 1 : length)};
+    struct tls_object object = {.der = malloc(length == 0 ? 1 : length)};
 
     if (object.der == NULL) {
         return TLS_ERR_MEMORY;
     }
-    int result = read_first(&text, &left, length, &object);
+    int result = tls_intake_first(&text, &left, length, &object);
     if (result == 0) {
         result = TLS_ERR_PEM_NONE;
     }
     while (result > 0) {
         result = use(credentials, set, &object, false);
         if (result == 0) {
-            result = read_object(&text, &left, length, &object);
+            result = tls_intake_next(&text, &left, length, &object);
         }
     }
     mbedtls_platform_zeroize(object.der, length);
@@ -235,7 +143,7 @@ int tls_credentials_use_records(struct tls_credentials *credentials, enum tls_st
     struct tls_record record;
 
     while (tls_record_next(&records, &length, &record)) {
-        struct object object = {record.kind, (unsigned char *)record.der, record.length};
+        struct tls_object object = {record.kind, (unsigned char *)record.der, record.length};
         int error = use(credentials, set, &object, true);
         if (error < 0) {
             return error;
@@ -270,11 +178,11 @@ int tls_credentials_make_records(enum tls_store_set set, const void *data, size_
     int result = credentials == NULL ? TLS_ERR_MEMORY : 1;
 
     for (bool first = true; result > 0; first = false) {
-        struct object object = {.der = records + end + TLS_RECORD_HEADER};
+        struct tls_object object = {.der = records + end + TLS_RECORD_HEADER};
         size_t used = end + TLS_RECORD_HEADER;
         size_t room = used < TLS_STORE_MAX ? TLS_STORE_MAX - used : 0;
-        result = first ? read_first(&text, &left, room, &object)
-                       : read_object(&text, &left, room, &object);
+        result = first ? tls_intake_first(&text, &left, room, &object)
+                       : tls_intake_next(&text, &left, room, &object);
         if (result > 0) {
             int error = use(credentials, set, &object, true);
             result = error < 0 ? error : result;

@@ -17,6 +17,8 @@ int tls_error_from_mbedtls(int result, bool in_handshake)
         return TLS_ERR_MEMORY; /* mbedTLS's result does not always tell */
     }
     switch (result) {
+    case MBEDTLS_ERR_SSL_ALLOC_FAILED:
+        return TLS_ERR_MEMORY;
     case MBEDTLS_ERR_SSL_CONN_EOF:
         return in_handshake ? TLS_ERR_HANDSHAKE_CLOSED : TLS_ERR_TRUNCATED;
     case MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY:
