@@ -50,6 +50,8 @@ uint32_t board_flash_size(void);
 int board_flash_read(uint32_t offset, void *buffer, size_t length);
 int board_flash_write(uint32_t offset, const void *data, size_t length);
 int board_flash_erase(uint32_t sector); /* sector number, not offset */
+/* Where these bytes of flash can be read in place, as they are at any time; NULL when nowhere. */
+const uint8_t *board_flash_map(uint32_t offset, size_t length);
 
 /* Bring the network interface up and start DHCP. */
 void board_network_start(void);

@@ -4,6 +4,7 @@
 #include <mbedtls/version.h>
 #include <mbedtls/x509.h>
 
+#include "stream.h"
 #include "tls_platform.h"
 
 #if MBEDTLS_VERSION_MAJOR < 3

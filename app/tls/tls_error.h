@@ -5,8 +5,7 @@
 #define TLS_ERROR_H
 
 #include <stdbool.h>
-
-#include "stream.h"
+#include <stdint.h>
 
 /* Negative, going on where enum stream_err ends: a connection can fail with either. */
 enum tls_err {

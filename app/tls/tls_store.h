@@ -40,13 +40,15 @@ struct tls_store_view {
     int sector; /* tls_store's own */
 };
 
-/* Find the stored set: 0, or TLS_ERR_NOT_STORED. */
+/* Find the stored set: 0, or TLS_ERR_NOT_STORED and a closed view. */
 int tls_store_open(enum tls_store_set set, struct tls_store_view *view);
+/* Close a view; one that is closed, or all zeros, stays as it is. */
 void tls_store_close(struct tls_store_view *view);
 
 /*
- * Replace a set by `length` bytes of records; what is stored already is not written again.
- * Returns 0, TLS_ERR_TOO_LARGE, TLS_ERR_STORE_BUSY or TLS_ERR_STORE_FLASH.
+ * Replace a set by `length` bytes of records; what is stored already is not written again. Without
+ * records the set counts as not stored. Returns 0, TLS_ERR_TOO_LARGE, TLS_ERR_STORE_BUSY,
+ * TLS_ERR_STORE_FLASH, or TLS_ERR_INTERNAL when these are no records; on failure the old set stands.
  */
 int tls_store_write(enum tls_store_set set, const void *records, size_t length);
 

@@ -198,6 +198,7 @@ def _curve_macros(profile: Profile) -> Iterator[Macro]:
 
 
 def _certificate_macros(profile: Profile) -> Iterator[Macro]:
+    yield Macro("MBEDTLS_BASE64_C", "scripts give certificates and keys as PEM")
     yield Macro("MBEDTLS_X509_USE_C", "certificates")
     yield Macro("MBEDTLS_X509_CRT_PARSE_C", "the server's chain and the CA")
     yield Macro("MBEDTLS_X509_MAX_INTERMEDIATE_CA", "all of a chain has to fit a record", "4")

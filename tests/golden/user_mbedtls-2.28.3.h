@@ -168,6 +168,9 @@
 
 /* ---- Certificates ---- */
 
+/* scripts give certificates and keys as PEM */
+#define MBEDTLS_BASE64_C
+
 /* certificates */
 #define MBEDTLS_X509_USE_C
 
