@@ -27,8 +27,11 @@ void board_restart(void) __attribute__((noreturn));
 
 uint64_t board_micros(void); /* since start; monotonic */
 uint32_t board_millis(void); /* since start; wraps after 49 days */
-/* Seconds since 1970-01-01 UTC, 0 while the board does not know the time. */
+/* Seconds, and microseconds, since 1970-01-01 UTC; 0 while the board does not know the time. */
 int64_t board_epoch(void);
+int64_t board_epoch_micros(void);
+/* Set the clock; 0 makes it unknown. A restart does not lose it. */
+void board_set_epoch(int64_t seconds, uint32_t microseconds);
 /* Sleep until a device has something or `milliseconds` have passed; may return early. */
 void board_idle(uint32_t milliseconds);
 

@@ -21,6 +21,9 @@
 /* certificates are valid for a time only */
 #define MBEDTLS_HAVE_TIME_DATE
 
+/* the firmware's time() is never before its build */
+#define MBEDTLS_PLATFORM_TIME_ALT
+
 /* the firmware defines mbedtls_ms_time() */
 #define MBEDTLS_PLATFORM_MS_TIME_ALT
 
