@@ -34,23 +34,32 @@ static int raise(lua_State *L, int argument, const char *field, int error)
 
 /* The records of a script's texts while they are put together. Keys do not stay in the heap. */
 struct records {
-    size_t length;
-    unsigned char bytes[TLS_STORE_MAX];
+    size_t room, length;
+    unsigned char bytes[];
 };
 
-static int wipe_records(lua_State *L)
+static void wipe(struct records *records)
 {
-    mbedtls_platform_zeroize(lua_touserdata(L, 1), sizeof(struct records));
+    mbedtls_platform_zeroize(records->bytes, records->room);
+}
+
+static int collect_records(lua_State *L)
+{
+    wipe(lua_touserdata(L, 1));
     return 0;
 }
 
-static struct records *new_records(lua_State *L)
+static struct records *new_records(lua_State *L, size_t room)
 {
-    struct records *records = lua_newuserdata(L, sizeof *records);
+    if (room > TLS_STORE_MAX) {
+        room = TLS_STORE_MAX;
+    }
+    struct records *records = lua_newuserdata(L, sizeof *records + room);
 
+    records->room = room;
     records->length = 0;
     lua_createtable(L, 0, 1);
-    lua_pushcfunction(L, wipe_records);
+    lua_pushcfunction(L, collect_records);
     lua_setfield(L, -2, "__gc");
     lua_setmetatable(L, -2);
     return records;
@@ -67,7 +76,8 @@ static void add_text(lua_State *L, enum tls_store_set set, struct records *recor
         luaL_argerror(L, argument, problem);
     }
     const char *text = lua_tolstring(L, -1, &length);
-    int error = tls_credentials_make_records(set, text, length, records->bytes, &records->length);
+    int error = tls_credentials_make_records(set, text, length, records->bytes, records->room,
+                                             &records->length);
     if (error < 0) {
         raise(L, argument, field, error);
     }
@@ -82,23 +92,41 @@ static void add_value(lua_State *L, enum tls_store_set set, struct records *reco
         lua_pop(L, 1);
         return;
     }
-    for (int i = 1;; i++) {
-        lua_rawgeti(L, index, i);
-        if (lua_isnil(L, -1)) {
-            lua_pop(L, 1);
-            break;
-        }
+    size_t texts = lua_objlen(L, index);
+    for (size_t i = 1; i <= texts; i++) {
+        lua_rawgeti(L, index, (int)i);
         add_text(L, set, records, field ? 1 : index, field);
         lua_pop(L, 1);
     }
+}
+
+/* The most that the records of a value can take. */
+static size_t measure_value(lua_State *L, int index)
+{
+    size_t room = 0;
+
+    if (!lua_istable(L, index)) {
+        return lua_objlen(L, index) + TLS_RECORD_HEADER;
+    }
+    size_t count = lua_objlen(L, index);
+    for (size_t i = 1; i <= count; i++) {
+        lua_rawgeti(L, index, (int)i);
+        room += lua_objlen(L, -1) + TLS_RECORD_HEADER;
+        lua_pop(L, 1);
+    }
+    return room;
 }
 
 /* Push a struct records, complete, with the texts of these values. */
 static struct records *collect(lua_State *L, enum tls_store_set set, int first, int count,
                                const char *field)
 {
-    struct records *records = new_records(L);
+    size_t room = 0;
 
+    for (int index = first; index < first + count; index++) {
+        room += measure_value(L, index);
+    }
+    struct records *records = new_records(L, room);
     for (int index = first; index < first + count; index++) {
         add_value(L, set, records, index, field);
     }
@@ -116,7 +144,7 @@ void tls_cert_push_records(lua_State *L, enum tls_store_set set, int first, int 
     struct records *records = collect(L, set, first, count, field);
 
     lua_pushlstring(L, (const char *)records->bytes, records->length);
-    mbedtls_platform_zeroize(records, sizeof *records);
+    wipe(records);
     lua_remove(L, -2);
 }
 
@@ -221,7 +249,7 @@ static void store(lua_State *L, enum tls_store_set set, int count)
     struct records *records = collect(L, set, 1, count, NULL);
     int error = tls_store_write(set, records->bytes, records->length);
 
-    mbedtls_platform_zeroize(records, sizeof *records);
+    wipe(records);
     if (error == TLS_ERR_TOO_LARGE) {
         raise(L, count, NULL, error);
     }

@@ -170,7 +170,7 @@ int tls_credentials_use_stored(struct tls_credentials *credentials, enum tls_sto
 }
 
 int tls_credentials_make_records(enum tls_store_set set, const void *data, size_t data_length,
-                                 unsigned char *records, size_t *length)
+                                 unsigned char *records, size_t room, size_t *length)
 {
     const char *text = data;
     size_t left = data_length, end = *length;
@@ -180,9 +180,9 @@ int tls_credentials_make_records(enum tls_store_set set, const void *data, size_
     for (bool first = true; result > 0; first = false) {
         struct tls_object object = {.der = records + end + TLS_RECORD_HEADER};
         size_t used = end + TLS_RECORD_HEADER;
-        size_t room = used < TLS_STORE_MAX ? TLS_STORE_MAX - used : 0;
-        result = first ? tls_intake_first(&text, &left, room, &object)
-                       : tls_intake_next(&text, &left, room, &object);
+        size_t rest = used < room ? room - used : 0;
+        result = first ? tls_intake_first(&text, &left, rest, &object)
+                       : tls_intake_next(&text, &left, rest, &object);
         if (result > 0) {
             int error = use(credentials, set, &object, true);
             result = error < 0 ? error : result;

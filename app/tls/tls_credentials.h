@@ -49,12 +49,12 @@ int tls_credentials_use_stored(struct tls_credentials *credentials, enum tls_sto
 int tls_credentials_check_pair(struct tls_credentials *credentials);
 
 /*
- * Add the records of one text, PEM or DER, behind `*length` bytes of `records`, which has
- * TLS_STORE_MAX bytes, and count them in. Each certificate and key is read to see that it can be.
- * Returns 0 or a negative enum tls_err.
+ * Add the records of one text, PEM or DER, behind `*length` bytes of `records`, which has `room`
+ * bytes, and count them in. Each certificate and key is read to see that it can be. Returns 0 or
+ * a negative enum tls_err. Records take at most TLS_RECORD_HEADER bytes more than their text.
  */
 int tls_credentials_make_records(enum tls_store_set set, const void *text, size_t text_length,
-                                 unsigned char *records, size_t *length);
+                                 unsigned char *records, size_t room, size_t *length);
 
 /* Whether records are a whole set: see tls_credentials_use_records() and _check_pair(). */
 int tls_credentials_check_records(enum tls_store_set set, const unsigned char *records,

@@ -48,7 +48,8 @@ void tls_store_close(struct tls_store_view *view);
 /*
  * Replace a set by `length` bytes of records; what is stored already is not written again. Without
  * records the set counts as not stored. Returns 0, TLS_ERR_TOO_LARGE, TLS_ERR_STORE_BUSY,
- * TLS_ERR_STORE_FLASH, or TLS_ERR_INTERNAL when these are no records; on failure the old set stands.
+ * TLS_ERR_STORE_FLASH, or TLS_ERR_INTERNAL when these are no records; on failure the old set
+ * stands.
  */
 int tls_store_write(enum tls_store_set set, const void *records, size_t length);
 
