@@ -143,6 +143,7 @@ def native_tls(
     request: pytest.FixtureRequest, source_archives: dict[str, Path], shared_dir: Path
 ) -> NativeTls:
     """Return each mbedTLS, with a server, compiled for this machine under sanitizers."""
+
     def find(name: str, version: str) -> Path:
         archive = source_archives[f"{name}-{version}"]
         cache_dir = shared_dir / "cache"

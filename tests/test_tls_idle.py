@@ -16,7 +16,9 @@ SUITES = {
 
 @pytest.fixture(scope="module")
 def check(native_tls: NativeTls, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return native_tls.build(tmp_path_factory.mktemp("idle") / "idle_check", "tls_idle", "tls_session")
+    return native_tls.build(
+        tmp_path_factory.mktemp("idle") / "idle_check", "tls_idle", "tls_session"
+    )
 
 
 @pytest.mark.parametrize("suite", SUITES.values(), ids=SUITES.keys())
