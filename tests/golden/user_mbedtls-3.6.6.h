@@ -24,6 +24,9 @@
 /* the firmware's time() is never before its build */
 #define MBEDTLS_PLATFORM_TIME_ALT
 
+/* the firmware's dates go on after 2038 */
+#define MBEDTLS_PLATFORM_GMTIME_R_ALT
+
 /* the firmware defines mbedtls_ms_time() */
 #define MBEDTLS_PLATFORM_MS_TIME_ALT
 
