@@ -5,6 +5,7 @@
 
 #include "board.h"
 #include "tls_engine.h"
+#include "tls_platform.h"
 
 #define HANDSHAKE_TIMEOUT_MS 30000u /* between the start of the handshake and its end */
 
@@ -87,7 +88,9 @@ static enum stream_event step(struct tls_conn *conn)
     mbedtls_ssl_context *ssl = &conn->engine->ssl;
     int result = 0;
 
-    while (result == 0 && ssl->MBEDTLS_PRIVATE(state) != MBEDTLS_SSL_HANDSHAKE_OVER) {
+    tls_platform_forget_failure();
+    while (result == 0 && !tls_platform_allocation_failed() &&
+           ssl->MBEDTLS_PRIVATE(state) != MBEDTLS_SSL_HANDSHAKE_OVER) {
         if (conn->host_is_address && ssl->MBEDTLS_PRIVATE(state) == MBEDTLS_SSL_SERVER_HELLO) {
             /* The ClientHello went without a name; the certificate is checked for the address. */
             conn->host_is_address = false;
@@ -97,6 +100,11 @@ static enum stream_event step(struct tls_conn *conn)
             }
         }
         result = mbedtls_ssl_handshake_step(ssl);
+    }
+    if (tls_platform_allocation_failed()) {
+        conn->mbedtls_result = result; /* perhaps 0: a Finished is sent without its digest */
+        tls_conn_fail(conn, TLS_ERR_MEMORY);
+        return STREAM_NOTHING;
     }
     if (result == 0) {
         conn->state = TLS_CONN_OPEN;

@@ -51,7 +51,7 @@ static int load_built_in_ca(mbedtls_x509_crt *chain)
         length += (size_t)(body - der);
         int result = mbedtls_x509_crt_parse_der_nocopy(chain, der, length);
         if (result != 0) {
-            return result == MBEDTLS_ERR_X509_ALLOC_FAILED ? TLS_ERR_MEMORY : TLS_ERR_BAD_CA;
+            return tls_platform_allocation_failed() ? TLS_ERR_MEMORY : TLS_ERR_BAD_CA;
         }
         der += length;
         left -= length;
@@ -122,6 +122,7 @@ int tls_engine_create(struct tls_engine **engine, bool verify)
     if (error < 0) {
         return error;
     }
+    tls_platform_forget_failure();
     struct tls_engine *created = malloc(sizeof *created);
     if (created == NULL) {
         return TLS_ERR_MEMORY;

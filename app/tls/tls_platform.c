@@ -1,9 +1,10 @@
 #include "tls_platform.h"
 
-#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <mbedtls/ctr_drbg.h>
+#include <mbedtls/platform.h>
 #include <mbedtls/platform_time.h>
 #include <mbedtls/version.h>
 
@@ -12,6 +13,27 @@
 
 static mbedtls_ctr_drbg_context generator;
 static bool started;
+static bool allocation_failed;
+
+static void *allocate(size_t count, size_t size)
+{
+    void *block = calloc(count, size);
+
+    if (block == NULL) {
+        allocation_failed = true;
+    }
+    return block;
+}
+
+bool tls_platform_allocation_failed(void)
+{
+    return allocation_failed;
+}
+
+void tls_platform_forget_failure(void)
+{
+    allocation_failed = false;
+}
 
 static int read_entropy(void *context, unsigned char *buffer, size_t length)
 {
@@ -31,6 +53,7 @@ int tls_platform_start(void)
     static const char purpose[] = "nodemcu-tls";
 
     if (!started) {
+        mbedtls_platform_set_calloc_free(allocate, free);
         mbedtls_ctr_drbg_init(&generator);
         started = mbedtls_ctr_drbg_seed(&generator, read_entropy, NULL,
                                         (const unsigned char *)purpose, strlen(purpose)) == 0;

@@ -104,6 +104,7 @@ def _keep_known(macros: Iterable[Macro], version: str) -> tuple[Macro, ...]:
 
 def _platform_macros() -> Iterator[Macro]:
     yield Macro("MBEDTLS_PLATFORM_C", "the firmware puts functions of the board in place")
+    yield Macro("MBEDTLS_PLATFORM_MEMORY", "the firmware notes when the heap is exhausted")
     yield Macro("MBEDTLS_HAVE_TIME", "the board has a clock")
     yield Macro("MBEDTLS_HAVE_TIME_DATE", "certificates are valid for a time only")
     yield Macro("MBEDTLS_PLATFORM_MS_TIME_ALT", "the firmware defines mbedtls_ms_time()")

@@ -12,6 +12,9 @@
 /* the firmware puts functions of the board in place */
 #define MBEDTLS_PLATFORM_C
 
+/* the firmware notes when the heap is exhausted */
+#define MBEDTLS_PLATFORM_MEMORY
+
 /* the board has a clock */
 #define MBEDTLS_HAVE_TIME
 
