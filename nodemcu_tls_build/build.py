@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from nodemcu_tls_build.build_time import BuildTime, choose_build_time, settle_build_time
 from nodemcu_tls_build.certs import CaBundle, check_ca_fits, load_ca_file
 from nodemcu_tls_build.files import write_file
 from nodemcu_tls_build.fresh import describe_inputs, describe_tools, save_stamp
@@ -34,8 +35,10 @@ _LINKED = ("firmware.elf", "firmware.map", "bootrom.elf")
 def build_firmware(request: BuildRequest, progress: Progress) -> BuildResult:
     """Build the firmware into `out_dir`; when anything fails, what stood there before stays."""
     inputs = describe_inputs(request)  # before the first of them is read
+    now = datetime.now(UTC)
+    wanted_time = choose_build_time(now)
     profile = load_profile(request.profile)
-    bundle = load_ca_file(request.ca_path, now=datetime.now(UTC)) if request.ca_path else None
+    bundle = load_ca_file(request.ca_path, now=now) if request.ca_path else None
     if bundle:
         check_ca_fits(bundle, profile)
     compiler = find_compiler()
@@ -44,6 +47,7 @@ def build_firmware(request: BuildRequest, progress: Progress) -> BuildResult:
     work_dir = request.work_dir
     with hold_directory(work_dir) as lock:
         rendered = _render(profile, bundle, compiler, trees, work_dir)
+        build_time = settle_build_time(wanted_time, ninja_path, work_dir)
         compiled = run_ninja(
             ninja_path,
             work_dir,
@@ -59,7 +63,7 @@ def build_firmware(request: BuildRequest, progress: Progress) -> BuildResult:
             "ninja": tool_version(ninja_path),
         }
         sizes = measure_elf(work_dir / "firmware.elf", work_dir / "firmware.map").to_dict()
-        report = _make_report(profile, bundle, tools, trees, sizes, files)
+        report = _make_report(profile, bundle, build_time, tools, trees, sizes, files)
         files["build.json"] = f"{json.dumps(report, indent=2)}\n".encode()
         publish_files(files, request.out_dir, stage_dir=work_dir / "publish")
         expiries = bundle.not_after if bundle else ()
@@ -108,7 +112,7 @@ def _render(
     }
     for name, text in texts.items():
         write_file(work_dir / name, text)
-    return [work_dir / name for name in texts]
+    return [work_dir / name for name in (*texts, "gen/build_time.c")]
 
 
 def _identify_compiler(compiler: Compiler) -> str:
@@ -137,6 +141,7 @@ def _read_files(work_dir: Path, profile: Profile) -> dict[str, bytes]:
 def _make_report(  # noqa: PLR0913, PLR0917 -- one parameter a part of it
     profile: Profile,
     bundle: CaBundle | None,
+    build_time: BuildTime,
     tools: dict[str, str],
     trees: dict[str, SourceTree],
     sizes: dict[str, Any],
@@ -145,6 +150,7 @@ def _make_report(  # noqa: PLR0913, PLR0917 -- one parameter a part of it
     return {
         "schema": 1,
         "version": version("nodemcu-tls"),
+        "build_time": build_time.iso_text,
         "profile": profile.to_dict() | {"sha256": profile.digest()},
         "ca": _describe_ca(bundle),
         "tools": tools,

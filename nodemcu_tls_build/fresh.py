@@ -48,6 +48,7 @@ def describe_inputs(request: BuildRequest) -> dict[str, Any]:
         "profile": [request.profile, _hash_file(Path(request.profile))],
         "ca": request.ca_path and [_hash_file(request.ca_path)],
         "archives": archive_dir and describe_files([archive_dir, *_list_directory(archive_dir)]),
+        "source_date": os.environ.get("SOURCE_DATE_EPOCH"),
         "python": [str(find_python()), sys.version],
         "packages": describe_files(path for path in map(Path, sys.path) if path.name in _PACKAGES),
         "program": describe_files(_list_program()),
@@ -91,9 +92,9 @@ def save_stamp(
 
 
 def _is_fresh(stamp: dict[str, Any], request: BuildRequest) -> bool:
-    until = stamp["valid_until"]
-    if until is not None and not stamp["made"] <= time.time() <= until:
-        return False
+    now, until = time.time(), stamp["valid_until"]
+    if now < stamp["made"] or (until is not None and now > until):
+        return False  # a clock that went back: the day of the build is not to be trusted either
     for name, state in stamp["files"].items():
         if _describe_file(request.out_dir / name) != state:
             return False

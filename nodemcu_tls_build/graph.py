@@ -85,6 +85,7 @@ def make_graph(
         *_upstream_units(trees),
         *_units(app_dir, "app", [f"{name}/*" for name in _APP_DIRS]),
         Unit(Path("gen/server_ca.c"), "obj/app/server_ca.c.o", "app"),
+        Unit(Path("gen/build_time.c"), "obj/app/build_time.c.o", "app"),
     ]
     linker_dir = app_dir / "ld"
     return Graph(

@@ -11,7 +11,7 @@ from typing import Any
 
 from nodemcu_tls_build.errors import ImageError
 from nodemcu_tls_build.files import hash_file
-from nodemcu_tls_build.memmap import DRAM, IRAM, KIB
+from nodemcu_tls_build.memmap import DRAM, IRAM, KIB, find_credentials
 
 MAGIC = 0xE9
 CHECKSUM_SEED = 0xEF
@@ -115,10 +115,15 @@ def merge_flash_image(parts: Mapping[int, bytes]) -> bytes:
 
 
 def pad_to_flash(image: bytes, flash_size: int) -> bytes:
-    """Return the whole flash of `flash_size` bytes: the image, then erased bytes."""
-    if len(image) > flash_size:
+    """Return the whole flash of `flash_size` bytes: the image, then erased bytes.
+
+    Raises ImageError for an image that reaches into the sectors of the credentials.
+    """
+    limit = find_credentials(flash_size)
+    if len(image) > limit:
         raise ImageError(
-            f"the image has {len(image):,} bytes, the flash {flash_size:,}",
+            f"the image has {len(image):,} bytes, a flash of {flash_size:,} has room for "
+            f"{limit:,}: credentials and the SDK's parameters come after it",
             "Build a smaller profile, or for a board with more flash.",
         )
     return image.ljust(flash_size, ERASED)

@@ -34,9 +34,16 @@ SDK_DRAM = Region("DRAM, SDK", 0x3FFF4800, 30 * KIB)  # what the vendor SDK take
 STACK = Region("stack", 0x3FFFE000, 8 * KIB)
 IRAM = Region("IRAM", 0x40100000, 32 * KIB)
 FLASH_WINDOW = Region("flash window", 0x40200000, 1024 * KIB)  # flash offset 0 as the CPU sees it
-IROM = Region("flash, mapped", 0x40210000, 960 * KIB)
+IROM = Region("flash, mapped", 0x40210000, 924 * KIB)  # up to the credentials of 1 MiB
 EMULATOR = Region("emulator only", 0x3FFC0000, 160 * KIB)  # memory the chip does not have
 
 BOOT_OFFSET = 0x0  # in flash: the boot image, which the boot ROM copies into IRAM and DRAM
 IROM_OFFSET = 0x10000  # in flash: the code that runs where it lies
 SECTOR = 4096  # the least that flash can erase
+SDK_SECTORS = 5  # the last ones: the vendor SDK keeps its parameters there
+CREDENTIALS_SECTORS = 4  # below them: two for the CAs, two for the client's certificate and key
+
+
+def find_credentials(flash_size: int) -> int:
+    """Return the flash offset of the first sector of the credentials, where images must end."""
+    return flash_size - (SDK_SECTORS + CREDENTIALS_SECTORS) * SECTOR

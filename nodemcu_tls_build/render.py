@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import struct
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from nodemcu_tls_build.certs import CaBundle
 
 _BYTES_A_LINE = 12
+_CERTIFICATE = 1  # TLS_RECORD_CERTIFICATE
 
 
 def render_template(name: str, **values: Any) -> str:
@@ -42,8 +44,9 @@ def render_server_ca(bundle: CaBundle | None) -> str:
         {"subject": make_comment_safe(subject), "size": len(der), "not_after": f"{end:%Y-%m-%d}"}
         for der, subject, end in zip(bundle.der, bundle.subjects, bundle.not_after, strict=True)
     ]
+    records = b"".join(map(_make_record, bundle.der))
     return render_template(
-        "server_ca.c.j2", certificates=certificates, lines=_format_bytes(b"".join(bundle.der))
+        "server_ca.c.j2", certificates=certificates, lines=_format_bytes(records)
     )
 
 
@@ -52,6 +55,11 @@ def make_comment_safe(text: str) -> str:
     ascii_text = text.encode("ascii", "backslashreplace").decode()
     printable = re.sub(r"[^ -~]", "?", ascii_text)
     return re.sub(r"(?<=\*)(?=/)|(?<=/)(?=\*)|(?<=\?)(?=\?)", " ", printable)
+
+
+def _make_record(der: bytes) -> bytes:
+    """Return a certificate as the firmware's store has it: see app/tls/tls_store.h."""
+    return struct.pack("<BxH", _CERTIFICATE, len(der)) + der
 
 
 def _format_bytes(data: bytes) -> list[str]:

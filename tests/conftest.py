@@ -9,14 +9,17 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from emulated import GATEWAY, HOST, World
+from native_tls import NativeTls, make_native_tls
 from peers import Peer, Serve, StartPeer, make_tls_context, run_peer, run_s_server
 from pki import make_authority, make_pem
 
+from nodemcu_tls_build.build import LWIP_VERSION
 from nodemcu_tls_build.sources import default_cache_dir, find_source, load_lock
 
 _GOLDEN_DIR = Path(__file__).parent / "golden"
@@ -26,6 +29,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden", action="store_true", help="write the golden files instead of comparing"
     )
+
+
+def pytest_configure() -> None:
+    """Give every build of this test run, in whatever process, the time of one day."""
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    os.environ.setdefault("SOURCE_DATE_EPOCH", str(int(today.timestamp())))
 
 
 @pytest.fixture
@@ -127,6 +136,24 @@ def own_build(whole_build: Path, tmp_path: Path) -> Path:
 def firmware(build_firmware: Callable[[Path | None], Path]) -> Path:
     """Return a build of the default profile that has no CA in it."""
     return build_firmware(None)
+
+
+@pytest.fixture(scope="session", params=["3.6.6", "2.28.3"])
+def native_tls(
+    request: pytest.FixtureRequest, source_archives: dict[str, Path], shared_dir: Path
+) -> NativeTls:
+    """Return each mbedTLS, with a server, compiled for this machine under sanitizers."""
+
+    def find(name: str, version: str) -> Path:
+        archive = source_archives[f"{name}-{version}"]
+        cache_dir = shared_dir / "cache"
+        return find_source(
+            name, version, archive_dir=archive.parent, cache_dir=cache_dir, report=print
+        ).path
+
+    with hold(shared_dir):
+        trees = find("mbedtls", request.param), find("lwip", LWIP_VERSION)
+        return make_native_tls(request.param, *trees, shared_dir)
 
 
 @pytest.fixture(scope="session")

@@ -1,113 +1,82 @@
-"""Programs for this machine, compiled from the firmware's C and from mbedTLS."""
+"""Programs for this machine: the firmware's own C under sanitizers, with mbedTLS where it needs it.
+
+The flash of such a program is `tests/native/host_flash.c`.
+"""
 
 from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from hashlib import sha256
+from collections.abc import Sequence
 from pathlib import Path
 
-from conftest import hold
-
-from nodemcu_tls_build.build import LWIP_VERSION
 from nodemcu_tls_build.profile import load_profile
 from nodemcu_tls_build.render import render_user_mbedtls
-from nodemcu_tls_build.resources import app_dir
-from nodemcu_tls_build.sources import default_cache_dir, find_source
+from nodemcu_tls_build.sources import SourceTree, default_cache_dir, find_source
 
-NATIVE = Path(__file__).parent / "native"
-WARNINGS = ("-Wall", "-Wextra", "-Wshadow", "-Wmissing-prototypes", "-Werror")
-SANITIZERS = (
-    *("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
-    f"-fsanitize-ignorelist={NATIVE / 'mbedtls.ignore'}",
-)
-_COMPILER = ("clang", "-std=gnu99", "-g", "-O1", "-fno-omit-frame-pointer")
+ROOT = Path(__file__).parent.parent
+MBEDTLS_VERSIONS = ("3.6.6", "2.28.3")
+SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+MBEDTLS_BASE64 = ("base64.c", "constant_time.c", "platform_util.c")
+
+_CC = ("clang", "-std=gnu99", "-g", "-O1", "-fno-omit-frame-pointer", "-ffunction-sections")
+_WARNINGS = ("-Wall", "-Wextra", "-Wshadow", "-Wmissing-prototypes", "-Werror")
+_INCLUDES = ("app/include", "app/boot", "app/tls", "app/net", "app/board", "tests/native")
 _LIMIT = 300
 
 
-@dataclass(frozen=True)
-class Native:
-    """A directory for objects, what is compiled into them, and with which flags."""
+def compile_native(
+    program: Path,
+    sources: Sequence[str],
+    *,
+    mbedtls: Sequence[str] = (),
+    version: str = MBEDTLS_VERSIONS[0],
+    flags: Sequence[str] = SANITIZE,
+) -> Path:
+    """Compile and link a program of sources below the repository's root, and return it.
 
-    work_dir: Path
-    flags: tuple[str, ...]
-    mbedtls: Path
-    lwip: Path
-
-    @property
-    def own_flags(self) -> tuple[str, ...]:
-        """Return the flags of the firmware's own files and those of tests."""
-        names = ("tls", "net", "board", "runtime")
-        own = (f"-I{app_dir() / name}" for name in names)
-        return (*self.flags, *WARNINGS, *own, f"-I{NATIVE}", *self._upstream_flags)
-
-    @property
-    def _upstream_flags(self) -> tuple[str, ...]:
-        config = (f"-I{self.work_dir}", '-DMBEDTLS_CONFIG_FILE="user_mbedtls.h"')
-        trees = (self.mbedtls / "include", self.lwip / "src/include")
-        return (*config, *(f"-isystem{tree}" for tree in trees))
-
-    def compile_upstream(self) -> list[Path]:
-        """Compile mbedTLS and lwIP's addresses, unless another worker has done it."""
-        flags = (*self.flags, "-w", *self._upstream_flags, f"-I{app_dir() / 'net'}")
-        sources = sorted((self.mbedtls / "library").glob("*.c"))
-        sources += [self.lwip / "src/core" / name for name in ("def.c", "ipv4/ip4_addr.c")]
-        flags = (*flags, f"-I{app_dir() / 'runtime'}")
-        directory = self.work_dir / "upstream"
-        with hold(self.work_dir):
-            if not (directory / "done").exists():
-                compile_objects(sources, flags, directory)
-                (directory / "done").touch()
-        return sorted(directory.glob("*.o"))
-
-
-def prepare(shared_dir: Path, *flags: str, profile: str = "default") -> Native:
-    """Return what is compiled with these flags for a profile's mbedTLS."""
-    settings = load_profile(profile)
-    header = render_user_mbedtls(settings)
-    key = sha256("\n".join((header, *flags)).encode()).hexdigest()[:16]
-    work_dir = shared_dir / f"native-{key}"
-    work_dir.mkdir(exist_ok=True)
-    with hold(work_dir):
-        (work_dir / "user_mbedtls.h").write_text(header)
-    trees = [
-        find_source(
-            name, version, archive_dir=_archive_dir(), cache_dir=default_cache_dir(), report=print
-        ).path
-        for name, version in (("mbedtls", settings.mbedtls.version), ("lwip", LWIP_VERSION))
-    ]
-    return Native(work_dir, flags, *trees)
-
-
-def compile_objects(sources: Iterable[Path], flags: Sequence[str], out_dir: Path) -> list[Path]:
-    """Compile C files, as many at a time as there are processors."""
-    out_dir.mkdir(parents=True, exist_ok=True)
-
-    def compile_one(source: Path) -> Path:
-        target = out_dir / f"{source.stem}.o"
-        run_tool([*_COMPILER, *flags, "-c", str(source), "-o", str(target)])
-        return target
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(compile_one, sources))
-
-
-def link_program(objects: Iterable[Path], flags: Sequence[str], program: Path) -> Path:
-    """Link objects; unused functions of upstream are left out."""
-    command = [*_COMPILER, *flags, *map(str, objects), "-o", str(program)]
-    run_tool(command)
+    `mbedtls` names files of mbedTLS's library, or patterns of such names; they are configured as
+    the default profile's are. `flags` go to every file and to the linker.
+    """
+    objects: list[Path] = []
+    upstream: list[str] = []
+    if mbedtls:
+        tree = find_mbedtls(version)
+        library_dir = program.parent / f"{program.name}-mbedtls-{version}"
+        upstream = _configure_mbedtls(tree, library_dir)
+        files = [path for name in mbedtls for path in sorted((tree.path / "library").glob(name))]
+        _run(*_CC, "-w", *flags, *upstream, "-c", *files, cwd=library_dir)
+        objects = [library_dir / f"{path.stem}.o" for path in files]
+    own = [ROOT / name for name in sources]
+    includes = [f"-I{ROOT / name}" for name in _INCLUDES]
+    # What nobody calls goes, so that only its users need what it calls itself.
+    link = ["-Wl,--gc-sections", "-o", program]
+    _run(*_CC, *_WARNINGS, *flags, *includes, *upstream, *own, *objects, *link, cwd=ROOT)
     return program
 
 
-def run_tool(command: Sequence[str]) -> None:
-    """Run a compiler, and show what it says when it fails."""
-    result = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_LIMIT)
-    assert result.returncode == 0, result.stderr
-
-
-def _archive_dir() -> Path | None:
+def find_mbedtls(version: str) -> SourceTree:
+    """Return mbedTLS's tree as a build finds it."""
     given = os.environ.get("NODEMCU_TLS_SOURCES")
-    return Path(given) if given else None
+    return find_source(
+        "mbedtls",
+        version,
+        archive_dir=Path(given) if given else None,
+        cache_dir=default_cache_dir(),
+        report=print,
+    )
+
+
+def _configure_mbedtls(tree: SourceTree, directory: Path) -> list[str]:
+    """Write the default profile's configuration; return the flags that put it to use."""
+    directory.mkdir(exist_ok=True)
+    default = load_profile("default")
+    mbedtls = default.mbedtls.model_copy(update={"version": tree.version})
+    header = render_user_mbedtls(default.model_copy(update={"mbedtls": mbedtls}))
+    (directory / "user_mbedtls.h").write_text(header, encoding="utf-8")
+    include_dir = tree.path / "include"
+    return ['-DMBEDTLS_CONFIG_FILE="user_mbedtls.h"', f"-I{directory}", f"-isystem{include_dir}"]
+
+
+def _run(*command: str | Path, cwd: Path) -> None:
+    subprocess.run([str(word) for word in command], check=True, cwd=cwd, timeout=_LIMIT)

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import sys
+from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 
@@ -66,6 +67,8 @@ def test_report_names_what_the_build_was_made_of(whole_build: Path) -> None:
     profile = load_profile("default")
     assert report["profile"] == profile.to_dict() | {"sha256": profile.digest()}
     assert report["ca"] == []
+    built = datetime.fromisoformat(report["build_time"])
+    assert built.timestamp() == int(os.environ["SOURCE_DATE_EPOCH"])
     versions = {"mbedtls": "3.6.6", "lwip": "2.1.3", "lua": "5.1.5"}
     assert {source["name"]: source["version"] for source in report["sources"]} == versions
     for source in report["sources"]:
@@ -163,6 +166,16 @@ def test_profile_change_leaves_nothing_stale(own_build: Path, tmp_path: Path) ->
     clean_dir = tmp_path / ODD_NAME / "out"
     build_with_an_interruption(clean_dir, tmp_path / "p.toml")
     assert hash_published(own_build) == hash_published(clean_dir)
+
+
+def test_header_that_changes_is_read_again(own_build: Path, tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_text('schema = 1\nname = "p"\n[tls]\nin_buffer = "8KiB"\n')
+    steps = list_steps(run_build("--profile", "p.toml", cwd=tmp_path))
+    compiled = {step.split("/")[1] for step in steps if step.startswith("CC ")}
+    assert compiled == {"mbedtls", "app"}
+    assert "CC obj/mbedtls/library/ssl_msg.c.o" in steps
+    assert "CC obj/app/tls/tls_engine.c.o" in steps
+    assert "CC obj/app/main.c.o" not in steps
 
 
 def build_with_an_interruption(out_dir: Path, profile_path: Path) -> None:

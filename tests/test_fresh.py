@@ -117,6 +117,7 @@ def test_fresh_as_long_as_nothing_changes(
 
 CHANGES: dict[str, Callable[[BuildRequest], object]] = {
     "CA": lambda r: r.ca_path and r.ca_path.write_bytes(r.ca_path.read_bytes() + b"\n"),
+    "build time": lambda r: touch(r.work_dir / "gen" / "build_time.c"),
     "CA is gone": lambda r: r.ca_path and remove(r.ca_path),
     "profile": lambda r: Path(r.profile).write_text(PROFILE.replace("GCM", "CBC")),
     "profile is gone": lambda r: remove(Path(r.profile)),

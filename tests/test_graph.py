@@ -56,6 +56,7 @@ def test_units(trees: dict[str, Path]) -> None:
     ]
     own = {name for name in objects if name.startswith("obj/app/")}
     assert {"obj/app/main.c.o", "obj/app/runtime/start.S.o", "obj/app/server_ca.c.o"} <= own
+    assert "obj/app/build_time.c.o" in own
     boot = {unit.object for unit in graph.boot_units}
     assert "obj/boot/boot/boot.c.o" in boot
     sources = {unit.source for unit in (*graph.units, *graph.boot_units)}

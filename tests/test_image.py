@@ -22,6 +22,7 @@ from nodemcu_tls_build.image import (
     pad_to_flash,
     parse_boot_image,
 )
+from nodemcu_tls_build.memmap import KIB
 from nodemcu_tls_build.resources import app_dir
 
 IRAM_CODE = bytes(range(1, 41))
@@ -195,10 +196,15 @@ def test_merge_refuses_overlap() -> None:
 
 
 def test_pad_to_flash() -> None:
-    assert pad_to_flash(b"ab", 4) == b"ab\xff\xff"
-    assert pad_to_flash(b"abcd", 4) == b"abcd"
-    with pytest.raises(ImageError, match="5 bytes, the flash 4"):
-        pad_to_flash(b"abcde", 4)
+    size, room = 512 * KIB, 512 * KIB - 9 * 4 * KIB
+    assert pad_to_flash(b"ab", size) == b"ab" + b"\xff" * (size - 2)
+    assert pad_to_flash(bytes(room), size) == bytes(room) + b"\xff" * (size - room)
+
+
+def test_the_credentials_are_not_the_images() -> None:
+    with pytest.raises(ImageError, match="487,425 bytes, a flash of 524,288 has room for 487,424"):
+        pad_to_flash(bytes(487_425), 512 * KIB)
+    pad_to_flash(bytes(487_425), 1024 * KIB)
 
 
 def write_build(build_dir: Path) -> dict[str, Any]:

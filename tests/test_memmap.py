@@ -31,6 +31,8 @@ def test_header_agrees() -> None:
     assert header["FLASH_WINDOW"] == memmap.FLASH_WINDOW.start
     assert header["FLASH_WINDOW_SIZE"] == memmap.FLASH_WINDOW.size
     assert header["FLASH_SECTOR"] == memmap.SECTOR
+    assert header["SDK_SECTORS"] == memmap.SDK_SECTORS
+    assert header["CREDENTIALS_SECTORS"] == memmap.CREDENTIALS_SECTORS
     assert (header["STACK_BASE"], header["STACK_TOP"]) == (memmap.STACK.start, memmap.STACK.end)
 
 
@@ -55,7 +57,13 @@ def test_shares_of_dram_fill_it() -> None:
 
 def test_mapped_code_stands_at_its_flash_offset() -> None:
     assert memmap.IROM.start == memmap.FLASH_WINDOW.start + memmap.IROM_OFFSET
-    assert memmap.IROM.end == memmap.FLASH_WINDOW.end
+    credentials = memmap.find_credentials(memmap.FLASH_WINDOW.size)
+    assert memmap.IROM.end == memmap.FLASH_WINDOW.start + credentials
+
+
+def test_credentials_lie_below_the_parameters_of_the_sdk() -> None:
+    assert memmap.find_credentials(1024 * memmap.KIB) == 0xF7000
+    assert memmap.find_credentials(512 * memmap.KIB) == 0x77000
 
 
 def test_covers() -> None:

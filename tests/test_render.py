@@ -47,6 +47,10 @@ def test_server_ca(
     check_golden(f"server_ca-{name}.c", render_server_ca(bundle))
 
 
+def make_records(*certificates: bytes) -> bytes:
+    return b"".join(b"\x01\x00" + len(c).to_bytes(2, "little") + c for c in certificates)
+
+
 @pytest.mark.parametrize("bundle", [None, BUNDLE], ids=["none", "two"])
 def test_server_ca_compiles_to_the_certificates(tmp_path: Path, bundle: CaBundle | None) -> None:
     compiler = find_compiler()
@@ -55,9 +59,9 @@ def test_server_ca_compiles_to_the_certificates(tmp_path: Path, bundle: CaBundle
     flags = [*OWN_WARNINGS, f"-I{app_dir() / 'tls'}", f"--specs={compiler.specs}"]
     options = ["-std=c99", "-fdata-sections", *flags]
     run_capture([compiler.path, *options, "-c", source, "-o", object_path])
-    data = b"\0" if bundle is None else b"".join(bundle.der)
+    data = b"\0" if bundle is None else make_records(*bundle.der)
     length = 0 if bundle is None else len(data)
-    for symbol, expected in (("der", data), ("der_len", length.to_bytes(4, "little"))):
+    for symbol, expected in (("records", data), ("length", length.to_bytes(4, "little"))):
         section, content = f".rodata.server_ca_{symbol}", tmp_path / symbol
         copy = [f"{compiler.prefix}objcopy", "-O", "binary", f"--only-section={section}"]
         run_capture([*copy, object_path, content])

@@ -84,7 +84,7 @@ def test_attributes_every_byte(tmp_path: Path) -> None:
         "iram": RegionUse(0x28, 32 * 1024),
         "dram": RegionUse(0x40, 50 * 1024),
         "sdk": RegionUse(0x40, 30 * 1024),
-        "flash": RegionUse(0x100, 960 * 1024),
+        "flash": RegionUse(0x100, 924 * 1024),
         "emulator": RegionUse(0x600, 160 * 1024),
     }
     assert report.components == {

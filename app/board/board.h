@@ -27,8 +27,11 @@ void board_restart(void) __attribute__((noreturn));
 
 uint64_t board_micros(void); /* since start; monotonic */
 uint32_t board_millis(void); /* since start; wraps after 49 days */
-/* Seconds since 1970-01-01 UTC, 0 while the board does not know the time. */
+/* Seconds, and microseconds, since 1970-01-01 UTC; 0 while the board does not know the time. */
 int64_t board_epoch(void);
+int64_t board_epoch_micros(void);
+/* Set the clock; 0 makes it unknown. A restart does not lose it. */
+void board_set_epoch(int64_t seconds, uint32_t microseconds);
 /* Sleep until a device has something or `milliseconds` have passed; may return early. */
 void board_idle(uint32_t milliseconds);
 
@@ -50,6 +53,8 @@ uint32_t board_flash_size(void);
 int board_flash_read(uint32_t offset, void *buffer, size_t length);
 int board_flash_write(uint32_t offset, const void *data, size_t length);
 int board_flash_erase(uint32_t sector); /* sector number, not offset */
+/* Where these bytes of flash can be read in place, as they are at any time; NULL when nowhere. */
+const uint8_t *board_flash_map(uint32_t offset, size_t length);
 
 /* Bring the network interface up and start DHCP. */
 void board_network_start(void);

@@ -18,6 +18,8 @@
 #define LX106_FLASH_WINDOW 0x40200000u /* flash offset 0 as the CPU sees it */
 #define LX106_FLASH_WINDOW_SIZE 0x100000u
 #define LX106_FLASH_SECTOR 4096u
+#define LX106_SDK_SECTORS 5u         /* the last of the flash: the SDK's parameters */
+#define LX106_CREDENTIALS_SECTORS 4u /* below them: CA, CA, client, client; see tls_store.c */
 
 #define LX106_RESET_VECTOR 0x40000080u /* the boot ROM's entry after reset */
 

@@ -40,13 +40,13 @@ static int add_traceback(lua_State *L)
     return 1;
 }
 
-int callback_pcall(lua_State *L, int arguments)
+int callback_pcall(lua_State *L, int arguments, int results)
 {
     int handler = lua_gettop(L) - arguments;
 
     lua_pushcfunction(L, add_traceback);
     lua_insert(L, handler);
-    int status = lua_pcall(L, arguments, 0, handler);
+    int status = lua_pcall(L, arguments, results, handler);
     lua_remove(L, handler);
     return status;
 }
@@ -70,7 +70,7 @@ void callback_fail(lua_State *L)
 
 void callback_run(lua_State *L, int arguments)
 {
-    if (callback_pcall(L, arguments) != 0) {
+    if (callback_pcall(L, arguments, 0) != 0) {
         callback_fail(L);
     }
 }

@@ -21,6 +21,6 @@ void callback_end_on_error(void);
 void callback_fail(lua_State *L);
 
 /* As lua_pcall(), with the traceback in the message. */
-int callback_pcall(lua_State *L, int arguments);
+int callback_pcall(lua_State *L, int arguments, int results);
 
 #endif

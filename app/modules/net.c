@@ -20,8 +20,9 @@ static void open(void *conn, const char *host, uint16_t port)
     stream_open(conn, host, port);
 }
 
-static enum stream_event poll(void *conn)
+static enum stream_event poll(lua_State *L, void *conn)
 {
+    (void)L;
     return stream_poll(conn);
 }
 
@@ -60,9 +61,14 @@ static int get_error(const void *conn)
     return ((const struct stream *)conn)->error;
 }
 
-static void push_reason(lua_State *L, const void *conn)
+static int push_failure(lua_State *L, const void *conn)
 {
-    lua_pushstring(L, stream_reason(get_error(conn)));
+    int error = get_error(conn);
+
+    lua_pushstring(L, stream_reason(error));
+    lua_pushinteger(L, error);
+    lua_pushstring(L, error == STREAM_ERR_DNS ? "dns" : "tcp");
+    return 3;
 }
 
 static const struct transport tcp = {
@@ -78,7 +84,7 @@ static const struct transport tcp = {
     .close = close_stream,
     .stream = get_stream,
     .error = get_error,
-    .push_reason = push_reason,
+    .push_failure = push_failure,
 };
 
 /* net.createConnection([type[, secure]]): plain TCP; tls.createConnection() is the secure one */
@@ -88,7 +94,8 @@ static int net_create_connection(lua_State *L)
 
     luaL_argcheck(L, type == 1, 1, "only net.TCP connections can be created");
     luaL_argcheck(L, !lua_toboolean(L, 2), 2, "use tls.createConnection() for TLS");
-    return socket_create(L, &tcp);
+    socket_create(L, &tcp);
+    return 1;
 }
 
 /* One net.dns.resolve(); the callback is in the registry until it was called. */
@@ -147,13 +154,15 @@ bool net_poll(lua_State *L)
         *link = query->next;
         lua_rawgeti(L, LUA_REGISTRYINDEX, query->callback);
         luaL_unref(L, LUA_REGISTRYINDEX, query->callback);
+        bool found = query->found;
+        ip_addr_t address = query->address;
+        free(query);    /* before anything that may raise */
         lua_pushnil(L); /* NodeMCU passes a socket here; there is none */
-        if (query->found) {
-            lua_pushstring(L, ipaddr_ntoa(&query->address));
+        if (found) {
+            lua_pushstring(L, ipaddr_ntoa(&address));
         } else {
             lua_pushnil(L);
         }
-        free(query);
         callback_run(L, 2);
         return true;
     }

@@ -59,10 +59,9 @@ void socket_flush(lua_State *L, struct socket *socket, int index)
     send_queue_flush(L, &socket->queue, index, socket->transport, socket->conn);
 }
 
-/* Whether the socket just below the top of the stack listens to an event. */
-static bool has_callback(lua_State *L, enum socket_event event)
+static bool has_callback(lua_State *L, int socket, enum socket_event event)
 {
-    lua_getfenv(L, -2);
+    lua_getfenv(L, socket);
     lua_rawgeti(L, -1, KEY_CALLBACK(event));
     bool has = !lua_isnil(L, -1);
     lua_pop(L, 2);
@@ -87,7 +86,12 @@ static void fire(lua_State *L, enum socket_event event, int arguments)
     lua_insert(L, socket + 1);
     lua_pushvalue(L, socket);
     lua_insert(L, socket + 2);
-    callback_run(L, arguments + 1);
+    int status = callback_pcall(L, arguments + 1, 0);
+    if (status == LUA_ERRMEM && socket_out_of_memory()) {
+        lua_pop(L, 1); /* the socket's failure says it */
+    } else if (status != 0) {
+        callback_fail(L);
+    }
 }
 
 static void fire_dns(lua_State *L, const struct socket *socket, bool resolved)
@@ -130,11 +134,12 @@ static void finish(lua_State *L, struct socket *socket, bool failed)
     int index = lua_gettop(L);
     int error = socket->transport->error(socket->conn);
     unsigned calls = socket->calls;
+    int arguments = 1;
 
     if (error == 0) {
         lua_pushnil(L);
-    } else {
-        socket->transport->push_reason(L, socket->conn); /* may raise: all is as it was */
+    } else { /* may raise: all is as it was */
+        arguments = socket->transport->push_failure(L, socket->conn);
     }
     socket_end(L, socket, index);
     if (failed && error == STREAM_ERR_DNS) {
@@ -142,20 +147,20 @@ static void finish(lua_State *L, struct socket *socket, bool failed)
         fire_dns(L, socket, false);
         lua_pop(L, 1);
         if (socket->calls != calls) {
-            lua_pop(L, 1);
+            lua_settop(L, index);
             return; /* the callback has closed it, or connected again */
         }
     }
     /* As in NodeMCU: "reconnection" when the script listens to it, else "disconnection". */
-    bool reconnection = failed && has_callback(L, EVENT_RECONNECTION);
-    fire(L, reconnection ? EVENT_RECONNECTION : EVENT_DISCONNECTION, 1);
+    bool reconnection = failed && has_callback(L, index, EVENT_RECONNECTION);
+    fire(L, reconnection ? EVENT_RECONNECTION : EVENT_DISCONNECTION, arguments);
 }
 
 /* Go on sending what the script had queued when it closed the socket. Tells it nothing. */
 static bool poll_closing(lua_State *L, struct socket *socket)
 {
     static char unread[64];
-    enum stream_event event = socket->transport->poll(socket->conn);
+    enum stream_event event = socket->transport->poll(L, socket->conn);
     int index = lua_gettop(L);
 
     if (event == STREAM_READABLE) {
@@ -176,7 +181,7 @@ static bool poll_one(lua_State *L, struct socket *socket)
     if (socket->closing) {
         return poll_closing(L, socket);
     }
-    enum stream_event event = socket->transport->poll(socket->conn);
+    enum stream_event event = socket->transport->poll(L, socket->conn);
 
     switch (event) {
     case STREAM_RESOLVED:

@@ -8,6 +8,7 @@
 #ifndef SOCKET_H
 #define SOCKET_H
 
+#include <lauxlib.h>
 #include <lua.h>
 
 #include "stream.h"
@@ -21,7 +22,7 @@ struct transport {
     size_t size;           /* of the connection */
     void (*init)(void *conn);
     void (*open)(void *conn, const char *host, uint16_t port);
-    enum stream_event (*poll)(void *conn);
+    enum stream_event (*poll)(lua_State *L, void *conn); /* the socket is on top of the stack */
     size_t (*read)(void *conn, void *buffer, size_t length);
     int (*write)(void *conn, const void *data, size_t length);
     void (*hold)(void *conn, bool held);
@@ -29,13 +30,18 @@ struct transport {
     void (*close)(void *conn);
     const struct stream *(*stream)(const void *conn);
     int (*error)(const void *conn); /* why it FAILED or ENDED; 0 when the peer just closed */
-    void (*push_reason)(lua_State *L, const void *conn); /* a string for that error */
+    /* Push what events tell of that error: a sentence, its number, the stage; returns how many. */
+    int (*push_failure)(lua_State *L, const void *conn);
+    const luaL_Reg *methods; /* beside those that all sockets have, or NULL */
 };
 
 /* Make the Lua type of a transport known. */
 void socket_register(lua_State *L, const struct transport *transport);
 
-/* Push a new, closed socket. */
-int socket_create(lua_State *L, const struct transport *transport);
+/* Push a new, closed socket and return its connection. */
+void *socket_create(lua_State *L, const struct transport *transport);
+
+/* The connection of argument 1, which must be a socket of this transport; NULL: not connected. */
+void *socket_check_open(lua_State *L, const struct transport *transport);
 
 #endif

@@ -170,11 +170,14 @@ void socket_register(lua_State *L, const struct transport *transport)
     lua_setfield(L, -2, "__gc"); /* not a method: a script cannot call it */
     lua_newtable(L);
     luaL_register(L, NULL, methods);
+    if (transport->methods != NULL) {
+        luaL_register(L, NULL, transport->methods);
+    }
     lua_setfield(L, -2, "__index");
     lua_pop(L, 1);
 }
 
-int socket_create(lua_State *L, const struct transport *transport)
+void *socket_create(lua_State *L, const struct transport *transport)
 {
     struct socket *socket = lua_newuserdata(L, sizeof *socket + transport->size);
 
@@ -189,5 +192,13 @@ int socket_create(lua_State *L, const struct transport *transport)
     lua_setfenv(L, -2);
     luaL_getmetatable(L, transport->type_name);
     lua_setmetatable(L, -2);
-    return 1;
+    return socket->conn;
+}
+
+void *socket_check_open(lua_State *L, const struct transport *transport)
+{
+    struct socket *socket = check_socket(L);
+
+    luaL_argcheck(L, socket->transport == transport, 1, "socket of another kind");
+    return socket->open ? socket->conn : NULL;
 }

@@ -1,30 +1,80 @@
 /*
- * tls.c - the tls module: TLS clients and what they verify.
+ * tls.c - the tls module: TLS clients.
  */
 #include <lauxlib.h>
 
 #include "modules.h"
-#include "server_ca.h"
 #include "socket.h"
-#include "tls_conn.h"
-
-/* tls.cert.verify(): applies to connections opened from then on. */
-static bool verify;
+#include "tls_cert.h"
+#include "tls_create.h"
+#include "tls_credentials.h"
+#include "tls_debug.h"
+#include "tls_handshake.h"
 
 static void init(void *conn)
 {
-    tls_conn_init(conn);
+    struct tls_socket *socket = conn;
+
+    tls_conn_init(&socket->conn);
+    socket->verify = socket->auth = TLS_AS_SET;
 }
 
 static void open(void *conn, const char *host, uint16_t port)
 {
-    ((struct tls_conn *)conn)->verify = verify;
     tls_conn_open(conn, host, port);
 }
 
-static enum stream_event poll(void *conn)
+/*
+ * Put the socket's own credentials, or what tls.cert says, into conn->credentials. The socket is
+ * on top of the stack. Returns 0 or a negative enum tls_err.
+ */
+static int add_credentials(lua_State *L, enum tls_store_set set, enum tls_choice choice,
+                           const char *key, struct tls_conn *conn)
 {
-    return tls_conn_poll(conn);
+    size_t length;
+
+    if (choice == TLS_NO) {
+        return 0;
+    }
+    lua_getfenv(L, -1);
+    lua_getfield(L, -1, key);
+    const char *records = lua_tolstring(L, -1, &length);
+    lua_pop(L, 2); /* the environment table has it still */
+    if (records == NULL) {
+        return tls_cert_add(L, set, conn, choice == TLS_YES);
+    }
+    return tls_credentials_use_records(conn->credentials, set, (const unsigned char *)records,
+                                       length);
+}
+
+/* The scripts' callbacks may close the connection, or open it again. */
+static void start(lua_State *L, struct tls_socket *socket)
+{
+    struct tls_conn *conn = &socket->conn;
+    unsigned opened = conn->opened;
+    int error = add_credentials(L, TLS_STORE_CA, socket->verify, TLS_KEY_CA, conn);
+
+    if (error == 0 && conn->opened == opened && conn->state == TLS_CONN_READY) {
+        error = add_credentials(L, TLS_STORE_CLIENT, socket->auth, TLS_KEY_CLIENT, conn);
+    }
+    if (conn->opened != opened || conn->state != TLS_CONN_READY) {
+        return;
+    }
+    if (error < 0) {
+        tls_conn_fail(conn, error);
+    } else {
+        tls_handshake_start(conn);
+    }
+}
+
+static enum stream_event poll(lua_State *L, void *conn)
+{
+    enum stream_event event = tls_conn_poll(conn);
+
+    if (event == STREAM_NOTHING && ((struct tls_conn *)conn)->state == TLS_CONN_READY) {
+        start(L, conn);
+    }
+    return event;
 }
 
 static size_t receive(void *conn, void *buffer, size_t length)
@@ -62,20 +112,41 @@ static int get_error(const void *conn)
     return ((const struct tls_conn *)conn)->error;
 }
 
-static void push_reason(lua_State *L, const void *conn)
+/* The reason, its number, the stage; then the alert's name, or mbedTLS's result if it has one. */
+static int push_failure(lua_State *L, const void *conn)
 {
     const struct tls_conn *tls = conn;
+    const char *reason = tls_error_reason(tls->error);
 
     if (tls->error == TLS_ERR_ALERT) {
-        lua_pushfstring(L, "%s: %s", tls_error_reason(tls->error), tls_alert_name(tls->alert));
+        lua_pushfstring(L, "%s: %s", reason, tls_alert_name(tls->alert));
+    } else if (tls->error <= TLS_ERR_PEM_NONE) {
+        lua_pushfstring(L, "credentials: %s", reason);
     } else {
-        lua_pushstring(L, tls_error_reason(tls->error));
+        lua_pushstring(L, reason);
     }
+    lua_pushinteger(L, tls->error);
+    lua_pushstring(L, tls->stage);
+    if (tls->error == TLS_ERR_ALERT) {
+        lua_pushstring(L, tls_alert_name(tls->alert));
+    } else if (tls->mbedtls_result != 0) {
+        lua_pushinteger(L, tls->mbedtls_result);
+    } else {
+        lua_pushnil(L);
+    }
+    return 4;
 }
+
+static int socket_info(lua_State *L);
+
+static const luaL_Reg methods[] = {
+    {"info", socket_info},
+    {NULL, NULL},
+};
 
 static const struct transport tls = {
     .type_name = "tls.socket",
-    .size = sizeof(struct tls_conn),
+    .size = sizeof(struct tls_socket),
     .init = init,
     .open = open,
     .poll = poll,
@@ -86,37 +157,61 @@ static const struct transport tls = {
     .close = close_conn,
     .stream = get_stream,
     .error = get_error,
-    .push_reason = push_reason,
+    .push_failure = push_failure,
+    .methods = methods,
 };
 
-/* tls.createConnection() */
-static int tls_create_connection(lua_State *L)
+/* socket:info() -> {protocol =, cipher_suite =, resumed =}, or nothing when not connected */
+static int socket_info(lua_State *L)
 {
-    return socket_create(L, &tls);
-}
+    const struct tls_conn *conn = socket_check_open(L, &tls);
 
-/* tls.cert.verify(true|false) -> true */
-static int tls_cert_verify(lua_State *L)
-{
-    luaL_checktype(L, 1, LUA_TBOOLEAN);
-    bool enable = lua_toboolean(L, 1);
-
-    if (enable && server_ca_der_len == 0) {
-        return luaL_error(L, "no CA certificate is built into this firmware: "
-                             "put server-ca.crt in place and build again");
+    if (conn == NULL) {
+        return 0;
     }
-    verify = enable;
-    lua_pushboolean(L, true);
+    lua_createtable(L, 0, 3);
+    lua_pushstring(L, tls_conn_protocol(conn));
+    lua_setfield(L, -2, "protocol");
+    lua_pushstring(L, tls_conn_cipher_suite(conn));
+    lua_setfield(L, -2, "cipher_suite");
+    lua_pushboolean(L, conn->resumed);
+    lua_setfield(L, -2, "resumed");
     return 1;
 }
 
+/* tls.createConnection([options]); numbers in place of the table, as net has them, mean nothing */
+static int tls_create_connection(lua_State *L)
+{
+    if (!lua_isnoneornil(L, 1) && !lua_isnumber(L, 1)) {
+        luaL_checktype(L, 1, LUA_TTABLE);
+    }
+    lua_settop(L, 1);
+    struct tls_socket *socket = socket_create(L, &tls);
+    if (lua_istable(L, 1)) {
+        tls_create_read_options(L, socket);
+    }
+    return 1;
+}
+
+#ifdef MBEDTLS_DEBUG_C
+
+/* tls.setDebug(level): 0 to 4 */
+static int tls_set_debug(lua_State *L)
+{
+    int level = luaL_checkint(L, 1);
+
+    luaL_argcheck(L, level >= 0 && level <= TLS_DEBUG_MAX_LEVEL, 1, "level must be from 0 to 4");
+    tls_debug_set_threshold(level);
+    return 0;
+}
+
+#endif
+
 static const luaL_Reg functions[] = {
     {"createConnection", tls_create_connection},
-    {NULL, NULL},
-};
-
-static const luaL_Reg cert_functions[] = {
-    {"verify", tls_cert_verify},
+#ifdef MBEDTLS_DEBUG_C
+    {"setDebug", tls_set_debug},
+#endif
     {NULL, NULL},
 };
 
@@ -124,8 +219,7 @@ int luaopen_tls(lua_State *L)
 {
     socket_register(L, &tls);
     luaL_register(L, "tls", functions);
-    lua_newtable(L);
-    luaL_register(L, NULL, cert_functions);
+    tls_cert_push(L);
     lua_setfield(L, -2, "cert");
     return 1;
 }

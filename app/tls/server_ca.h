@@ -6,8 +6,8 @@
 
 #include <stddef.h>
 
-/* DER certificates one after another; each tells its own length. Length 0: none is built in. */
-extern const unsigned char server_ca_der[];
-extern const size_t server_ca_der_len;
+/* Records as in tls_store.h. Length 0: none is built in. */
+extern const unsigned char server_ca_records[];
+extern const size_t server_ca_length;
 
 #endif

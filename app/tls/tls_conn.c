@@ -5,163 +5,137 @@
 
 #include "board.h"
 #include "tls_engine.h"
+#include "tls_handshake.h"
 #include "tls_platform.h"
-
-#define HANDSHAKE_TIMEOUT_MS 30000u /* between the start of the handshake and its end */
+#include "tls_session.h"
 
 void tls_conn_init(struct tls_conn *conn)
 {
-    *conn = (struct tls_conn){.alert = -1};
+    *conn = (struct tls_conn){.options = TLS_OPTIONS_DEFAULT, .alert = -1};
     stream_init(&conn->stream);
+}
+
+/* The stage of errors that can happen anywhere. */
+static const char *current_stage(const struct tls_conn *conn)
+{
+    switch (conn->state) {
+    case TLS_CONN_DNS:
+        return "dns";
+    case TLS_CONN_TCP:
+        return "tcp";
+    case TLS_CONN_READY:
+    case TLS_CONN_HANDSHAKE:
+        return "handshake";
+    default:
+        return "record";
+    }
 }
 
 int tls_conn_fail(struct tls_conn *conn, int error)
 {
+    if (conn->state == TLS_CONN_HANDSHAKE && conn->may_resume) {
+        tls_session_forget(conn->credentials->trust);
+    }
+    conn->stage = tls_error_stage(error, current_stage(conn));
     tls_conn_close(conn);
     conn->error = error;
     conn->tell_failed = true;
     return error;
 }
 
-/* mbedTLS reads and writes the stream through these two. */
-static int bio_receive(void *argument, unsigned char *buffer, size_t length)
-{
-    struct tls_conn *conn = argument;
-    size_t got = stream_read(&conn->stream, buffer, length);
-
-    if (got > 0) {
-        return (int)got;
-    }
-    return conn->stream.peer_closed ? 0 : MBEDTLS_ERR_SSL_WANT_READ;
-}
-
-static int bio_send(void *argument, const unsigned char *data, size_t length)
-{
-    struct tls_conn *conn = argument;
-    int put = stream_write(&conn->stream, data, length);
-
-    if (put < 0) {
-        return MBEDTLS_ERR_SSL_CONN_EOF;
-    }
-    return put == 0 ? MBEDTLS_ERR_SSL_WANT_WRITE : put;
-}
-
-static int start_handshake(struct tls_conn *conn)
-{
-    ip_addr_t address;
-    int error = tls_engine_create(&conn->engine, conn->verify);
-
-    if (error < 0) {
-        return error;
-    }
-    /* An address is no server name (RFC 6066, section 3). */
-    conn->host_is_address = ipaddr_aton(conn->host, &address);
-    mbedtls_ssl_context *ssl = &conn->engine->ssl;
-    if (mbedtls_ssl_set_hostname(ssl, conn->host_is_address ? NULL : conn->host) != 0) {
-        return TLS_ERR_MEMORY;
-    }
-    mbedtls_ssl_set_bio(ssl, conn, bio_send, bio_receive, NULL);
-    conn->handshake_start = board_millis();
-    conn->state = TLS_CONN_HANDSHAKE;
-    return 0;
-}
-
-static int handshake_error(struct tls_conn *conn, int result)
-{
-    mbedtls_ssl_context *ssl = &conn->engine->ssl;
-
-    conn->mbedtls_result = result;
-    if (result == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE) {
-        conn->alert = ssl->MBEDTLS_PRIVATE(in_msg)[1];
-    }
-    /* A certificate for another use is a different result with its flag set as well. */
-    uint32_t flags = conn->verify ? mbedtls_ssl_get_verify_result(ssl) : 0;
-    if (flags != 0 && flags != UINT32_MAX) { /* all ones: it was not verified */
-        return tls_error_from_verify(flags);
-    }
-    return tls_error_from_mbedtls(result, true);
-}
-
-/* Go on with the handshake as far as the bytes at hand allow. */
-static enum stream_event step(struct tls_conn *conn)
-{
-    mbedtls_ssl_context *ssl = &conn->engine->ssl;
-    int result = 0;
-
-    tls_platform_forget_failure();
-    while (result == 0 && !tls_platform_allocation_failed() &&
-           ssl->MBEDTLS_PRIVATE(state) != MBEDTLS_SSL_HANDSHAKE_OVER) {
-        if (conn->host_is_address && ssl->MBEDTLS_PRIVATE(state) == MBEDTLS_SSL_SERVER_HELLO) {
-            /* The ClientHello went without a name; the certificate is checked for the address. */
-            conn->host_is_address = false;
-            if (mbedtls_ssl_set_hostname(ssl, conn->host) != 0) {
-                tls_conn_fail(conn, TLS_ERR_MEMORY);
-                return STREAM_NOTHING;
-            }
-        }
-        result = mbedtls_ssl_handshake_step(ssl);
-    }
-    if (tls_platform_allocation_failed()) {
-        conn->mbedtls_result = result; /* perhaps 0: a Finished is sent without its digest */
-        tls_conn_fail(conn, TLS_ERR_MEMORY);
-        return STREAM_NOTHING;
-    }
-    if (result == 0) {
-        conn->state = TLS_CONN_OPEN;
-        free(conn->host);
-        conn->host = NULL;
-        return STREAM_OPEN;
-    }
-    if (result != MBEDTLS_ERR_SSL_WANT_READ && result != MBEDTLS_ERR_SSL_WANT_WRITE) {
-        tls_conn_fail(conn, handshake_error(conn, result));
-    } else if (board_millis() - conn->handshake_start > HANDSHAKE_TIMEOUT_MS) {
-        tls_conn_fail(conn, TLS_ERR_HANDSHAKE_TIMEOUT);
-    }
-    return STREAM_NOTHING;
-}
-
 void tls_conn_open(struct tls_conn *conn, const char *host, uint16_t port)
 {
-    bool verify = conn->verify;
+    struct tls_options options = conn->options;
+    unsigned opened = conn->opened;
     size_t length = strlen(host) + 1;
 
     tls_conn_close(conn);
     tls_conn_init(conn);
-    conn->verify = verify;
+    conn->options = options;
+    conn->opened = opened + 1;
+    conn->state = TLS_CONN_DNS;
+    conn->since = board_millis();
     conn->host = malloc(length);
     if (conn->host == NULL) {
         tls_conn_fail(conn, TLS_ERR_MEMORY);
         return;
     }
     memcpy(conn->host, host, length);
-    conn->state = TLS_CONN_TCP;
     stream_open(&conn->stream, host, port);
+}
+
+static void get_ready(struct tls_conn *conn)
+{
+    conn->state = TLS_CONN_READY;
+    conn->credentials = tls_credentials_new();
+    if (conn->credentials == NULL) {
+        tls_conn_fail(conn, TLS_ERR_MEMORY);
+    }
 }
 
 /* What the stream tells, in terms of the connection. */
 static enum stream_event poll_stream(struct tls_conn *conn)
 {
     enum stream_event event = stream_poll(&conn->stream);
-    int error;
 
     switch (event) {
     case STREAM_RESOLVED:
+        conn->state = TLS_CONN_TCP;
         return STREAM_RESOLVED;
     case STREAM_OPEN:
-        error = start_handshake(conn);
-        if (error < 0) {
-            tls_conn_fail(conn, error);
-        }
+        get_ready(conn);
         return STREAM_NOTHING;
-    case STREAM_SENT:
-        return conn->state == TLS_CONN_OPEN ? STREAM_SENT : STREAM_NOTHING;
     case STREAM_FAILED:
         tls_conn_fail(conn, conn->stream.error);
         return STREAM_NOTHING;
+    case STREAM_SENT:
     case STREAM_READABLE:
-        return conn->state == TLS_CONN_OPEN ? STREAM_READABLE : STREAM_NOTHING;
+        if (conn->state != TLS_CONN_OPEN) {
+            return STREAM_NOTHING;
+        }
+        conn->since = board_millis();
+        return event;
     default:
         return STREAM_NOTHING; /* an end is found by reading up to it: tls_conn_poll() */
+    }
+}
+
+static bool has_passed(const struct tls_conn *conn, uint32_t timeout)
+{
+    return timeout > 0 && board_millis() - conn->since > timeout;
+}
+
+static void check_timeouts(struct tls_conn *conn)
+{
+    const struct tls_options *options = &conn->options;
+
+    switch (conn->state) {
+    case TLS_CONN_DNS:
+    case TLS_CONN_TCP:
+        if (has_passed(conn, options->connect_timeout)) {
+            tls_conn_fail(conn, STREAM_ERR_TIMEOUT);
+        }
+        break;
+    case TLS_CONN_HANDSHAKE:
+        if (has_passed(conn, options->handshake_timeout)) {
+            tls_conn_fail(conn, TLS_ERR_HANDSHAKE_TIMEOUT);
+        }
+        break;
+    case TLS_CONN_OPEN:
+        if (!conn->stream.held && has_passed(conn, options->idle_timeout)) {
+            tls_conn_fail(conn, STREAM_ERR_TIMEOUT);
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+/* Nothing is to be done: give back what is not needed for that. */
+static void rest(struct tls_conn *conn)
+{
+    if (conn->state == TLS_CONN_OPEN) {
+        tls_idle_release(&conn->engine->ssl, &conn->idle);
     }
 }
 
@@ -170,11 +144,15 @@ enum stream_event tls_conn_poll(struct tls_conn *conn)
     enum stream_event event = poll_stream(conn);
 
     if (event == STREAM_NOTHING && conn->state == TLS_CONN_HANDSHAKE) {
-        event = step(conn);
+        event = tls_handshake_step(conn);
     }
     if (event == STREAM_NOTHING && conn->state == TLS_CONN_OPEN && !conn->stream.held &&
         (mbedtls_ssl_get_bytes_avail(&conn->engine->ssl) > 0 || conn->stream.peer_closed)) {
         event = STREAM_READABLE;
+    }
+    if (event == STREAM_NOTHING) {
+        check_timeouts(conn);
+        rest(conn);
     }
     if (event == STREAM_NOTHING && conn->tell_failed) {
         conn->tell_failed = false;
@@ -189,9 +167,30 @@ enum stream_event tls_conn_poll(struct tls_conn *conn)
 
 static void end(struct tls_conn *conn, int error)
 {
+    conn->stage = tls_error_stage(error, current_stage(conn));
     tls_conn_close(conn);
     conn->error = error;
     conn->tell_ended = true;
+}
+
+/* Plaintext, as mbedtls_ssl_read(); the record buffers are there and large enough for it. */
+static int read_record(struct tls_conn *conn, void *buffer, size_t length)
+{
+    mbedtls_ssl_context *ssl = &conn->engine->ssl;
+
+    tls_platform_forget_failure();
+    if (tls_idle_restore(ssl, &conn->idle) < 0) {
+        return MBEDTLS_ERR_SSL_ALLOC_FAILED;
+    }
+    int result = mbedtls_ssl_read(ssl, buffer, length);
+    if (result == MBEDTLS_ERR_SSL_BAD_INPUT_DATA) {
+        int enlarged = tls_idle_enlarge(ssl);
+        if (enlarged < 0) {
+            return MBEDTLS_ERR_SSL_ALLOC_FAILED;
+        }
+        result = enlarged > 0 ? mbedtls_ssl_read(ssl, buffer, length) : result;
+    }
+    return result;
 }
 
 size_t tls_conn_read(struct tls_conn *conn, void *buffer, size_t length)
@@ -199,7 +198,7 @@ size_t tls_conn_read(struct tls_conn *conn, void *buffer, size_t length)
     if (conn->state != TLS_CONN_OPEN) {
         return 0;
     }
-    int result = mbedtls_ssl_read(&conn->engine->ssl, buffer, length);
+    int result = read_record(conn, buffer, length);
     if (result > 0) {
         return (size_t)result;
     }
@@ -230,7 +229,11 @@ int tls_conn_write(struct tls_conn *conn, const void *data, size_t length)
     if (conn->state != TLS_CONN_OPEN) {
         return STREAM_ERR_CLOSED;
     }
-    int result = mbedtls_ssl_write(&conn->engine->ssl, data, length);
+    tls_platform_forget_failure();
+    int result = MBEDTLS_ERR_SSL_ALLOC_FAILED;
+    if (tls_idle_restore_out(&conn->engine->ssl, &conn->idle) == 0) {
+        result = mbedtls_ssl_write(&conn->engine->ssl, data, length);
+    }
     if (result >= 0) {
         return result;
     }
@@ -244,18 +247,32 @@ int tls_conn_write(struct tls_conn *conn, const void *data, size_t length)
 void tls_conn_hold(struct tls_conn *conn, bool held)
 {
     stream_hold(&conn->stream, held);
+    conn->since = board_millis();
 }
 
 void tls_conn_close(struct tls_conn *conn)
 {
-    if (conn->state == TLS_CONN_OPEN) {
+    if (conn->state == TLS_CONN_OPEN &&
+        tls_idle_restore_out(&conn->engine->ssl, &conn->idle) == 0) {
         mbedtls_ssl_close_notify(&conn->engine->ssl); /* best effort: the stream may be full */
     }
     conn->state = TLS_CONN_CLOSED;
     tls_engine_free(conn->engine);
     conn->engine = NULL;
+    tls_credentials_free(conn->credentials);
+    conn->credentials = NULL;
     free(conn->host);
     conn->host = NULL;
     stream_close(&conn->stream);
     conn->tell_failed = conn->tell_ended = false;
+}
+
+const char *tls_conn_protocol(const struct tls_conn *conn)
+{
+    return mbedtls_ssl_get_version(&conn->engine->ssl);
+}
+
+const char *tls_conn_cipher_suite(const struct tls_conn *conn)
+{
+    return mbedtls_ssl_get_ciphersuite(&conn->engine->ssl);
 }

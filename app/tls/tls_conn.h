@@ -4,9 +4,11 @@
  * Polled like a stream and with the same events: STREAM_OPEN comes when the handshake is done,
  * STREAM_READABLE when plaintext may be there, STREAM_FAILED with a stream_err or tls_err in
  * `error` and mbedTLS's own result in `mbedtls_result`. STREAM_ENDED with `error` set means that
- * the server closed TCP without ending TLS. The owner provides the memory of struct tls_conn;
- * what the handshake needs is taken from the heap when TCP is up and given back by
- * tls_conn_close(), which every failure calls itself.
+ * the server closed TCP without ending TLS.
+ *
+ * When TCP is up the state is TLS_CONN_READY: the owner fills `credentials` and calls
+ * tls_handshake_start(). The owner provides the memory of struct tls_conn; what the handshake needs
+ * is taken from the heap then and given back by tls_conn_close(), which every failure calls itself.
  */
 #ifndef TLS_CONN_H
 #define TLS_CONN_H
@@ -17,31 +19,41 @@
 
 #include "stream.h"
 #include "tls_error.h"
+#include "tls_idle.h"
+#include "tls_options.h"
 
 enum tls_conn_state {
     TLS_CONN_CLOSED,
-    TLS_CONN_TCP,       /* resolving or connecting */
+    TLS_CONN_DNS,       /* resolving the host's name */
+    TLS_CONN_TCP,       /* connecting */
+    TLS_CONN_READY,     /* connected: waiting for tls_handshake_start() */
     TLS_CONN_HANDSHAKE, /* from the ClientHello to Finished */
     TLS_CONN_OPEN,
 };
 
 struct tls_conn {
     struct stream stream;
+    struct tls_options options; /* the owner's, set before tls_conn_open() */
     enum tls_conn_state state;
+    struct tls_credentials *credentials; /* from TLS_CONN_READY to the end of the handshake */
+    struct tls_idle idle;
     struct tls_engine *engine; /* mbedTLS's contexts, while there is a handshake or a session */
-    char *host;                /* as given to tls_conn_open(), until the handshake starts */
-    bool host_is_address;      /* then the ClientHello goes without it; see step() */
-    bool verify;               /* check the chain against the built-in CA, and the host name */
+    char *host;                /* as given to tls_conn_open(), until the handshake is over */
+    const char *late_name;     /* to be set before the certificate is looked at; see step() */
+    unsigned opened;           /* counts calls of tls_conn_open() */
+    uint32_t since;            /* board_millis() of what the timeout of the state counts from */
+    bool may_resume;           /* credentials->trust tells whose session */
+    bool resumed;
     bool tell_failed, tell_ended;
-    uint32_t handshake_start; /* board_millis() */
     int error;
+    const char *stage; /* where it failed: see tls_error_stage() */
     int mbedtls_result;
     int alert; /* the server's fatal alert, or -1 */
 };
 
 void tls_conn_init(struct tls_conn *conn);
 
-/* Start to connect. `conn->verify` must be set before. Every outcome comes from the poll. */
+/* Start to connect. Every outcome comes from the poll. */
 void tls_conn_open(struct tls_conn *conn, const char *host, uint16_t port);
 enum stream_event tls_conn_poll(struct tls_conn *conn);
 
@@ -59,5 +71,9 @@ int tls_conn_fail(struct tls_conn *conn, int error);
 
 void tls_conn_hold(struct tls_conn *conn, bool held);
 void tls_conn_close(struct tls_conn *conn);
+
+/* What an open connection uses, by mbedTLS's names. */
+const char *tls_conn_protocol(const struct tls_conn *conn);
+const char *tls_conn_cipher_suite(const struct tls_conn *conn);
 
 #endif

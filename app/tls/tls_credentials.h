@@ -19,19 +19,21 @@ struct tls_credentials {
     mbedtls_x509_crt chain; /* the client's own certificate first; version 0: none */
     mbedtls_pk_context key; /* the client's */
     struct tls_store_view stored[2];
+    unsigned char trust[32]; /* whose sessions may be resumed: see tls_conn.c */
 };
 
 struct tls_credentials *tls_credentials_new(void); /* NULL: out of memory */
 void tls_credentials_free(struct tls_credentials *credentials);
 
+bool tls_credentials_has_ca(const struct tls_credentials *credentials);
+bool tls_credentials_has_identity(const struct tls_credentials *credentials);
+
 /*
- * Add what a text holds, PEM (several certificates too) or DER; it is copied. Returns 0 or a
- * negative enum tls_err, and then what was added before stays.
+ * Add what a text holds, PEM (several objects too) or DER; it is copied. Returns 0 or a negative
+ * enum tls_err, and then what was added before stays.
  */
-int tls_credentials_add_ca(struct tls_credentials *credentials, const void *text, size_t length);
-int tls_credentials_add_certificates(struct tls_credentials *credentials, const void *text,
-                                     size_t length);
-int tls_credentials_set_key(struct tls_credentials *credentials, const void *text, size_t length);
+int tls_credentials_add(struct tls_credentials *credentials, enum tls_store_set set,
+                        const void *text, size_t length);
 
 /*
  * Use records without copying their DER: they must stay as long as the credentials. A set without
@@ -40,18 +42,22 @@ int tls_credentials_set_key(struct tls_credentials *credentials, const void *tex
 int tls_credentials_use_records(struct tls_credentials *credentials, enum tls_store_set set,
                                 const unsigned char *records, size_t length);
 
-/* Use the stored set, or the built-in CA in place of a stored one; or TLS_ERR_NOT_STORED. */
+/* Use the stored set, or the built-in CA where none is stored; or return TLS_ERR_NOT_STORED. */
 int tls_credentials_use_stored(struct tls_credentials *credentials, enum tls_store_set set);
 
-/* Whether the key is that of the first certificate: 0 or TLS_ERR_KEY_MISMATCH. */
+/* Whether there are a certificate and a key, and the key is its own: 0 or a negative tls_err. */
 int tls_credentials_check_pair(struct tls_credentials *credentials);
 
 /*
- * Make records of the texts that a script gave: each PEM or DER. Certificates are read and a key
- * is checked against the first of them. Returns the length of the records, which are put into
- * `records`, TLS_STORE_MAX bytes long; or a negative enum tls_err.
+ * Add the records of one text, PEM or DER, behind `*length` bytes of `records`, which has `room`
+ * bytes, and count them in. Each certificate and key is read to see that it can be. Returns 0 or
+ * a negative enum tls_err. Records take at most TLS_RECORD_HEADER bytes more than their text.
  */
-int tls_credentials_make_records(enum tls_store_set set, const void *const *texts,
-                                 const size_t *lengths, size_t count, unsigned char *records);
+int tls_credentials_make_records(enum tls_store_set set, const void *text, size_t text_length,
+                                 unsigned char *records, size_t room, size_t *length);
+
+/* Whether records are a whole set: see tls_credentials_use_records() and _check_pair(). */
+int tls_credentials_check_records(enum tls_store_set set, const unsigned char *records,
+                                  size_t length);
 
 #endif

@@ -7,11 +7,11 @@
 #ifndef TLS_ENGINE_H
 #define TLS_ENGINE_H
 
-#include <stdbool.h>
-
 #include <mbedtls/ssl.h>
 #include <mbedtls/version.h>
-#include <mbedtls/x509_crt.h>
+
+#include "tls_credentials.h"
+#include "tls_verify.h"
 
 #if MBEDTLS_VERSION_MAJOR < 3
 #define MBEDTLS_PRIVATE(member) member /* 2.28 hides nothing */
@@ -20,14 +20,16 @@
 struct tls_engine {
     mbedtls_ssl_context ssl;
     mbedtls_ssl_config config;
-    mbedtls_x509_crt ca;
+    struct tls_verify verify;
 };
 
 /*
- * Make an engine; `verify` asks for a chain to the built-in CA. Returns 0 and puts it into
- * `engine`, which tls_engine_free() takes; or a negative enum tls_err.
+ * Make an engine that trusts and shows `credentials`, which must stay until the handshake is
+ * over; so must `options`. Returns 0 and puts it into `engine`, which tls_engine_free() takes;
+ * or a negative enum tls_err.
  */
-int tls_engine_create(struct tls_engine **engine, bool verify);
+int tls_engine_create(struct tls_engine **engine, const struct tls_options *options,
+                      struct tls_credentials *credentials);
 
 /* Free an engine; NULL is none. */
 void tls_engine_free(struct tls_engine *engine);

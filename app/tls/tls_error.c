@@ -4,6 +4,9 @@
 #include <mbedtls/version.h>
 #include <mbedtls/x509.h>
 
+#include "stream.h"
+#include "tls_platform.h"
+
 #if MBEDTLS_VERSION_MAJOR < 3
 #define MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION MBEDTLS_ERR_SSL_BAD_HS_PROTOCOL_VERSION
 #define MBEDTLS_ERR_SSL_BAD_CERTIFICATE MBEDTLS_ERR_SSL_BAD_HS_CERTIFICATE
@@ -11,11 +14,11 @@
 
 int tls_error_from_mbedtls(int result, bool in_handshake)
 {
+    if (tls_platform_allocation_failed()) {
+        return TLS_ERR_MEMORY; /* mbedTLS's result does not always tell */
+    }
     switch (result) {
     case MBEDTLS_ERR_SSL_ALLOC_FAILED:
-    case MBEDTLS_ERR_X509_ALLOC_FAILED:
-    case MBEDTLS_ERR_PK_ALLOC_FAILED:
-    case MBEDTLS_ERR_MPI_ALLOC_FAILED:
         return TLS_ERR_MEMORY;
     case MBEDTLS_ERR_SSL_CONN_EOF:
         return in_handshake ? TLS_ERR_HANDSHAKE_CLOSED : TLS_ERR_TRUNCATED;
@@ -127,8 +130,8 @@ const char *tls_error_reason(int error)
         [-TLS_ERR_PEM_END] = "a PEM object without its -----END line",
         [-TLS_ERR_PEM_BASE64] = "a PEM object that is not base64",
         [-TLS_ERR_KEY_ENCRYPTED] = "an encrypted private key: decrypt it first",
-        [-TLS_ERR_NOT_CERTIFICATE] = "not a certificate that this firmware can read",
-        [-TLS_ERR_NOT_KEY] = "not a private key that this firmware can read",
+        [-TLS_ERR_NOT_CERTIFICATE] = "no certificate that this firmware can read",
+        [-TLS_ERR_NOT_KEY] = "no private key that this firmware can read",
         [-TLS_ERR_KEY_MISMATCH] = "the private key is not the certificate's",
         [-TLS_ERR_TOO_LARGE] = "more than one flash sector holds",
         [-TLS_ERR_STORE_BUSY] = "a handshake is reading the stored credentials: try again later",

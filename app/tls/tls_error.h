@@ -4,7 +4,8 @@
 #ifndef TLS_ERROR_H
 #define TLS_ERROR_H
 
-#include "stream.h"
+#include <stdbool.h>
+#include <stdint.h>
 
 /* Negative, going on where enum stream_err ends: a connection can fail with either. */
 enum tls_err {

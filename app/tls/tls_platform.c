@@ -5,10 +5,10 @@
 
 #include <mbedtls/ctr_drbg.h>
 #include <mbedtls/platform.h>
-#include <mbedtls/platform_time.h>
 #include <mbedtls/version.h>
 
 #include "board.h"
+#include "build_time.h"
 #include "tls_error.h"
 
 static mbedtls_ctr_drbg_context generator;
@@ -54,6 +54,7 @@ int tls_platform_start(void)
 
     if (!started) {
         mbedtls_platform_set_calloc_free(allocate, free);
+        mbedtls_platform_set_time(tls_platform_time);
         mbedtls_ctr_drbg_init(&generator);
         started = mbedtls_ctr_drbg_seed(&generator, read_entropy, NULL,
                                         (const unsigned char *)purpose, strlen(purpose)) == 0;
@@ -65,4 +66,21 @@ int tls_platform_random(void *context, unsigned char *buffer, size_t length)
 {
     (void)context;
     return mbedtls_ctr_drbg_random(&generator, buffer, length);
+}
+
+mbedtls_time_t tls_platform_time(mbedtls_time_t *now)
+{
+    int64_t seconds = tls_platform_clock_is_set() ? board_epoch() : build_time;
+
+    if (now != NULL) {
+        *now = (mbedtls_time_t)seconds;
+    }
+    return (mbedtls_time_t)seconds;
+}
+
+bool tls_platform_clock_is_set(void)
+{
+    int64_t now = board_epoch();
+
+    return now != 0 && now >= build_time;
 }

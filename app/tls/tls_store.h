@@ -17,7 +17,7 @@ enum tls_store_set {
     TLS_STORE_CLIENT, /* the client's certificate, those between it and its CA, and its key */
 };
 
-/* A set is made of records: one byte of kind, one of zero, 16 bits of length, little-endian, DER. */
+/* A set is made of records: a byte of kind, a zero, 16 bits of length, little-endian, DER. */
 enum tls_record_kind {
     TLS_RECORD_CERTIFICATE = 1,
     TLS_RECORD_PRIVATE_KEY = 2,
@@ -39,13 +39,16 @@ struct tls_store_view {
     int sector; /* tls_store's own */
 };
 
-/* Find the stored set: 0, or TLS_ERR_NOT_STORED. */
+/* Find the stored set: 0, or TLS_ERR_NOT_STORED and a closed view. */
 int tls_store_open(enum tls_store_set set, struct tls_store_view *view);
+/* Close a view; one that is closed, or all zeros, stays as it is. */
 void tls_store_close(struct tls_store_view *view);
 
 /*
- * Replace a set by `length` bytes of records; what is stored already is not written again.
- * Returns 0, TLS_ERR_TOO_LARGE, TLS_ERR_STORE_BUSY or TLS_ERR_STORE_FLASH.
+ * Replace a set by `length` bytes of records; what is stored already is not written again. Without
+ * records the set counts as not stored. Returns 0, TLS_ERR_TOO_LARGE, TLS_ERR_STORE_BUSY,
+ * TLS_ERR_STORE_FLASH, or TLS_ERR_INTERNAL when these are no records; when it fails, the old set
+ * still stands.
  */
 int tls_store_write(enum tls_store_set set, const void *records, size_t length);
 

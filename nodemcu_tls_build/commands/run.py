@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -16,6 +17,25 @@ def _refuse_nan(
     if value is not None and math.isnan(value):
         raise click.BadParameter("is not a number of seconds", context, parameter)
     return value
+
+
+def _parse_clock(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> int | None:
+    if value is None:
+        return None
+    if value == "none":
+        return 0
+    try:
+        time = datetime.fromisoformat(value)
+    except ValueError as error:
+        raise click.BadParameter(
+            f"{value!r} is neither a date like 2031-05-01T12:00 nor none", context, parameter
+        ) from error
+    seconds = int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())
+    if seconds <= 0:
+        raise click.BadParameter(f"{value!r} is before 1970", context, parameter)
+    return seconds
 
 
 @click.command()
@@ -48,6 +68,13 @@ def _refuse_nan(
     metavar="FILE",
     help="Keep the chip's flash in FILE from run to run, made from the build when it is new.",
 )
+@click.option(
+    "--clock",
+    "epoch",
+    callback=_parse_clock,
+    metavar="DATE|none",
+    help="Start the chip's clock at this time (ISO 8601, UTC) instead of now, or leave it unset.",
+)
 @click.pass_context
 def run(  # noqa: PLR0913, PLR0917 -- one parameter an option
     ctx: click.Context,
@@ -56,6 +83,7 @@ def run(  # noqa: PLR0913, PLR0917 -- one parameter an option
     hosts: tuple[str, ...],
     timeout: float | None,
     flash_path: Path | None,
+    epoch: int | None,
 ) -> None:
     """Boot a build's flash image in QEMU: a script, or the prompt.
 
@@ -69,5 +97,5 @@ def run(  # noqa: PLR0913, PLR0917 -- one parameter an option
     """
     from nodemcu_tls_build.emulator.qemu import RunRequest, parse_hosts, run_image
 
-    request = RunRequest(image_dir, script_path, parse_hosts(hosts), timeout, flash_path)
+    request = RunRequest(image_dir, script_path, parse_hosts(hosts), timeout, flash_path, epoch)
     ctx.exit(run_image(request, on_warning=lambda line: click.echo(line, err=True)))

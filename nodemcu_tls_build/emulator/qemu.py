@@ -35,7 +35,8 @@ class RunRequest:
 
     `hosts` are NAME:IPV4 pairs as `parse_hosts` gives them. Without `script_path` the firmware's
     prompt answers standard input. Without `flash_path` the chip is a fresh one; with it, that
-    file is its flash from run to run. `timeout` is in seconds.
+    file is its flash from run to run. `timeout` is in seconds. `epoch`, seconds since 1970, is
+    what the chip's clock starts at; None is the host's, 0 a clock that is not set.
     """
 
     image_dir: Path
@@ -43,6 +44,7 @@ class RunRequest:
     hosts: tuple[str, ...] = ()
     timeout: float | None = None
     flash_path: Path | None = None
+    epoch: int | None = None
 
 
 def run_image(request: RunRequest, *, on_warning: Callable[[str], None]) -> int:
@@ -105,7 +107,8 @@ def make_command(
     qemu_path: Path, rom_path: Path, flash_path: Path, output: BuildOutput, request: RunRequest
 ) -> list[str]:
     """Return QEMU's command line: an lx106 on the chip's map, its flash, what the board asks."""
-    board = {"flash": flash_path, "flash_size": output.flash_size, "epoch": int(time.time())}
+    epoch = int(time.time()) if request.epoch is None else request.epoch
+    board = {"flash": flash_path, "flash_size": output.flash_size, "epoch": epoch}
     settings = [f"{key}={value}" for key, value in board.items()]
     if request.script_path:
         settings.append(f"script={request.script_path.absolute()}")

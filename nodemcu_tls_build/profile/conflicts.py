@@ -50,3 +50,6 @@ def _size_conflicts(tls: Tls) -> Iterator[Conflict]:
     if tls.max_fragment > tls.in_buffer:
         message = f"asks for records of {tls.max_fragment} bytes, tls.in_buffer holds"
         yield Conflict("max_fragment", f"{message} {tls.in_buffer}", "in_buffer")
+    elif tls.idle_buffers == "shrink" and tls.max_fragment >= max(tls.in_buffer, tls.out_buffer):
+        message = '"shrink" needs a tls.max_fragment below tls.in_buffer or tls.out_buffer'
+        yield Conflict("idle_buffers", message, "max_fragment")

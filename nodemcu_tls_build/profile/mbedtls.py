@@ -80,7 +80,7 @@ _GROUPS = {
 def list_macros(profile: Profile) -> list[Section]:
     """Return the macros that make the profile's mbedTLS what the profile says."""
     sections = [
-        ("Platform", _platform_macros()),
+        ("Platform", _platform_macros(profile)),
         ("Random numbers", _random_macros()),
         ("Digests", _digest_macros(profile)),
         ("Ciphers", _cipher_macros(profile)),
@@ -102,12 +102,15 @@ def _keep_known(macros: Iterable[Macro], version: str) -> tuple[Macro, ...]:
     return tuple(macro for macro in macros if _ONLY_IN.get(macro.name, version) == version)
 
 
-def _platform_macros() -> Iterator[Macro]:
+def _platform_macros(profile: Profile) -> Iterator[Macro]:
     yield Macro("MBEDTLS_PLATFORM_C", "the firmware puts functions of the board in place")
     yield Macro("MBEDTLS_PLATFORM_MEMORY", "the firmware notes when the heap is exhausted")
     yield Macro("MBEDTLS_HAVE_TIME", "the board has a clock")
     yield Macro("MBEDTLS_HAVE_TIME_DATE", "certificates are valid for a time only")
+    yield Macro("MBEDTLS_PLATFORM_TIME_ALT", "the firmware's time() is never before its build")
     yield Macro("MBEDTLS_PLATFORM_MS_TIME_ALT", "the firmware defines mbedtls_ms_time()")
+    if profile.mbedtls.debug:
+        yield Macro("MBEDTLS_DEBUG_C", "mbedtls.debug")
 
 
 def _random_macros() -> Iterator[Macro]:
@@ -198,6 +201,7 @@ def _curve_macros(profile: Profile) -> Iterator[Macro]:
 
 
 def _certificate_macros(profile: Profile) -> Iterator[Macro]:
+    yield Macro("MBEDTLS_BASE64_C", "scripts give certificates and keys as PEM")
     yield Macro("MBEDTLS_X509_USE_C", "certificates")
     yield Macro("MBEDTLS_X509_CRT_PARSE_C", "the server's chain and the CA")
     yield Macro("MBEDTLS_X509_MAX_INTERMEDIATE_CA", "all of a chain has to fit a record", "4")
@@ -220,6 +224,8 @@ def _tls_macros(profile: Profile) -> Iterator[Macro]:
     if "CBC" in profile.tls.modes:
         yield Macro("MBEDTLS_SSL_ENCRYPT_THEN_MAC", "RFC 7366, against padding oracles of CBC")
     yield Macro("MBEDTLS_SSL_ALL_ALERT_MESSAGES", "the server is told what went wrong")
+    if profile.tls.resumption:
+        yield Macro("MBEDTLS_SSL_SESSION_TICKETS", "tls.resumption: RFC 5077")
 
 
 def _record_macros(profile: Profile) -> Iterator[Macro]:
@@ -227,6 +233,9 @@ def _record_macros(profile: Profile) -> Iterator[Macro]:
     yield Macro("MBEDTLS_SSL_IN_CONTENT_LEN", "tls.in_buffer", str(tls.in_buffer))
     yield Macro("MBEDTLS_SSL_OUT_CONTENT_LEN", "tls.out_buffer", str(tls.out_buffer))
     yield Macro("MBEDTLS_SSL_MAX_FRAGMENT_LENGTH", "the server is asked for tls.max_fragment")
+    if tls.idle_buffers != "keep":
+        reason = "tls.idle_buffers: of tls.max_fragment after the handshake"
+        yield Macro("MBEDTLS_SSL_VARIABLE_BUFFER_LENGTH", reason)
 
 
 def _firmware_macros(profile: Profile) -> Iterator[Macro]:
@@ -239,3 +248,7 @@ def _firmware_macros(profile: Profile) -> Iterator[Macro]:
     )
     yield Macro("NODEMCU_TLS_GROUP_TYPE", "what the next list is made of", kind)
     yield Macro("NODEMCU_TLS_GROUPS", "tls.curves in their order, ended", ", ".join(groups))
+    if profile.tls.resumption:
+        yield Macro("NODEMCU_TLS_SESSIONS", "tls.resumption: servers remembered", "4")
+    if profile.tls.idle_buffers == "release":
+        yield Macro("NODEMCU_TLS_RELEASE_BUFFERS", "tls.idle_buffers: none between records")

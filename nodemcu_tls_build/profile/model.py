@@ -7,7 +7,15 @@ import json
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from nodemcu_tls_build.profile.conflicts import find_conflicts
@@ -81,6 +89,8 @@ class Mbedtls(_Table):
     """Release of mbedTLS; 2.28.3 gets no more security fixes."""
     optimise: Literal["size", "speed"]
     """What its code is compiled for: `size` also takes the small tables and narrow windows."""
+    debug: StrictBool
+    """Build mbedTLS's debugging output in, and `tls.setDebug` that turns it on."""
 
     @property
     def compiler_flag(self) -> str:
@@ -111,6 +121,10 @@ class Tls(_Table):
     """Longest record that can be sent."""
     max_fragment: Annotated[Literal[512, 1024, 2048, 4096], BeforeValidator(parse_size)]
     """Longest record that the server is asked to send (RFC 6066, max_fragment_length)."""
+    idle_buffers: Literal["keep", "shrink", "release"]
+    """Record buffers after the handshake: as they are, of `max_fragment`, or none between records."""
+    resumption: StrictBool
+    """Keep sessions (tickets of RFC 5077, or session IDs) for a shorter handshake the next time."""
 
     @model_validator(mode="after")
     def _check_conflicts(self) -> Tls:

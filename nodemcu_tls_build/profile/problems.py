@@ -90,6 +90,7 @@ _WRONG = {
     "model_type": "must be a table",
     "tuple_type": "must be a list of strings",
     "string_type": "must be a string",
+    "bool_type": "must be true or false",
     "string_pattern_mismatch": "must be up to 48 letters, digits, dots, dashes and underscores",
     "greater_than_equal": "must be at least {ge} bytes",
     "less_than_equal": "must be at most {le} bytes",

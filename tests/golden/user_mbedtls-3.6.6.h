@@ -21,6 +21,9 @@
 /* certificates are valid for a time only */
 #define MBEDTLS_HAVE_TIME_DATE
 
+/* the firmware's time() is never before its build */
+#define MBEDTLS_PLATFORM_TIME_ALT
+
 /* the firmware defines mbedtls_ms_time() */
 #define MBEDTLS_PLATFORM_MS_TIME_ALT
 
@@ -176,6 +179,9 @@
 #define MBEDTLS_HMAC_DRBG_C
 
 /* ---- Certificates ---- */
+
+/* scripts give certificates and keys as PEM */
+#define MBEDTLS_BASE64_C
 
 /* certificates */
 #define MBEDTLS_X509_USE_C

@@ -2,12 +2,14 @@
  * tls_check.c - conversations of a TLS connection with a server that turns lines round, with an
  * allocation of each refused.
  *
- *     tls_check PORT FIRST STEP
+ *     tls_check PORT fresh|resumed FIRST STEP [CLIENT.pem]
  *
  * Conversation FIRST has its allocation number FIRST refused, the next one FIRST + STEP, and so
- * on, until one has had fewer. Each has to end with "out of memory" and leave nothing behind; after
- * a refusal at a new place, the next conversation has to be whole.
- * Prints what did not go so, and a summary. Ends with 1 when anything failed.
+ * on, until one has had fewer. Each has to end with "out of memory", or to be whole where it could
+ * do without, and to leave nothing behind; after a refusal at a new place, the next conversation
+ * has to be whole. With "resumed", each goes on with the session of one before it. The file
+ * holds a certificate and a key for the client to show.
+ * Prints what did not end, and a summary. Ends with 1 when anything failed.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +18,9 @@
 #include "board.h"
 #include "failing_heap.h"
 #include "host.h"
-#include "tls_conn.h"
+#include "tls_credentials.h"
+#include "tls_handshake.h"
+#include "tls_session.h"
 
 #define LIMIT_MS 20000u
 #define QUESTION "hello over there\n"
@@ -27,11 +31,13 @@ struct talk {
     char answer[sizeof ANSWER];
     size_t length;
     int error;
-    bool over;
+    bool over, resumed;
 };
 
 static uint16_t port;
-static unsigned long failures, places;
+static char identity[8192];
+static size_t identity_length;
+static unsigned long failures, places, whole, resumed;
 
 static void stop(struct talk *talk, int error)
 {
@@ -54,6 +60,7 @@ static void handle(struct talk *talk, enum stream_event event)
 {
     switch (event) {
     case STREAM_OPEN:
+        talk->resumed = talk->conn.resumed;
         tls_conn_write(&talk->conn, QUESTION, sizeof QUESTION - 1); /* the poll tells errors */
         break;
     case STREAM_READABLE:
@@ -70,6 +77,24 @@ static void handle(struct talk *talk, enum stream_event event)
     }
 }
 
+static void start_handshake(struct talk *talk)
+{
+    struct tls_credentials *credentials = talk->conn.credentials;
+    int error = tls_credentials_use_stored(credentials, TLS_STORE_CA);
+
+    if (error == 0 && identity_length > 0) {
+        error = tls_credentials_add(credentials, TLS_STORE_CLIENT, identity, identity_length);
+    }
+    if (error == 0 && identity_length > 0) {
+        error = tls_credentials_check_pair(credentials);
+    }
+    if (error < 0) {
+        tls_conn_fail(&talk->conn, error);
+    } else {
+        tls_handshake_start(&talk->conn);
+    }
+}
+
 /* Connect, ask, read the answer and close: 0, or the error that the connection told. */
 static int have_talk(void)
 {
@@ -77,11 +102,12 @@ static int have_talk(void)
     uint32_t start = board_millis();
 
     tls_conn_init(&talk.conn);
-    talk.conn.verify = true;
     tls_conn_open(&talk.conn, "server.test", port);
     while (!talk.over) {
         enum stream_event event = tls_conn_poll(&talk.conn);
-        if (event == STREAM_NOTHING) {
+        if (talk.conn.state == TLS_CONN_READY) {
+            start_handshake(&talk);
+        } else if (event == STREAM_NOTHING) {
             host_wait(20);
         } else {
             handle(&talk, event);
@@ -95,6 +121,7 @@ static int have_talk(void)
             return TLS_ERR_INTERNAL; /* it told something after its end */
         }
     }
+    resumed += talk.resumed && talk.error == 0;
     return talk.error;
 }
 
@@ -104,19 +131,34 @@ static void complain(unsigned long number, const char *what)
     heap_print_refused();
 }
 
+/* A conversation that has to be whole. */
+static void have_whole_talk(unsigned long number)
+{
+    heap_start(0);
+    if (have_talk() != 0) {
+        complain(number, "spoils the next one");
+        failures++;
+    }
+}
+
 /* Returns whether an allocation was refused. */
-static bool check_one(unsigned long number)
+static bool check_one(unsigned long number, bool resume)
 {
     long before = heap_blocks();
 
+    if (resume) {
+        have_whole_talk(number);
+    }
     heap_start(number);
     int error = have_talk();
     bool refused = heap_has_refused();
+    tls_session_forget_all();
     if (error != 0 && !(refused && (error == TLS_ERR_MEMORY || error == STREAM_ERR_MEMORY))) {
         complain(number, tls_error_reason(error));
         failures++;
     } else if (error == 0 && refused) {
-        complain(number, "whole"); /* it could do without */
+        complain(number, "whole");
+        whole++;
     }
     if (heap_blocks() != before) {
         complain(number, "leaks");
@@ -124,29 +166,40 @@ static bool check_one(unsigned long number)
     }
     if (refused && heap_refused_anew()) {
         places++;
-        heap_start(0);
-        if (have_talk() != 0 || heap_blocks() != before) {
-            complain(number, "spoils the next one");
-            failures++;
-        }
+        have_whole_talk(number);
+        tls_session_forget_all();
     }
     return refused;
 }
 
+static void load_identity(const char *path)
+{
+    FILE *file = fopen(path, "rb");
+
+    identity_length = file == NULL ? 0 : fread(identity, 1, sizeof identity, file);
+    if (identity_length == 0 || fclose(file) != 0) {
+        exit(64);
+    }
+}
+
 int main(int argc, char **argv)
 {
-    if (argc != 4) {
+    if (argc < 5) {
         return 64;
     }
-    port = (uint16_t)atoi(argv[1]);
-    unsigned long number = strtoul(argv[2], NULL, 10), step = strtoul(argv[3], NULL, 10);
-
-    if (have_talk() != 0) {
-        return 1; /* what is made once in a program's life is made here */
+    if (argc > 5) {
+        load_identity(argv[5]);
     }
-    while (check_one(number)) {
+    port = (uint16_t)atoi(argv[1]);
+    bool resume = strcmp(argv[2], "resumed") == 0;
+    unsigned long number = strtoul(argv[3], NULL, 10), step = strtoul(argv[4], NULL, 10);
+
+    have_whole_talk(0); /* what is made once in a program's life is made here */
+    tls_session_forget_all();
+    while (check_one(number, resume)) {
         number += step;
     }
-    printf("allocations %lu places %lu failures %lu\n", heap_counted(), places, failures);
+    printf("allocations %lu places %lu whole %lu resumed %lu failures %lu\n", heap_counted(),
+           places, whole, resumed, failures);
     return failures != 0;
 }

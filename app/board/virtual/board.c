@@ -15,16 +15,42 @@
 
 static uint64_t ticks_total;
 static uint32_t ticks_last;
-static int64_t epoch_at_start;
+static int64_t epoch_offset; /* microseconds from board_micros() to the epoch */
+static bool epoch_known;
+
+/* The clock over a restart: start.S leaves this memory alone, as a reset leaves the chip's RTC. */
+static LX106_EMULATOR_ONLY struct {
+    bool valid;
+    uint32_t ticks;
+    int64_t epoch;
+} kept_clock;
+
 static int random_file = -1;
 static int script_file = -1;
+
+static void set_epoch_micros(int64_t epoch)
+{
+    epoch_known = epoch != 0;
+    epoch_offset = epoch - (int64_t)board_micros();
+}
+
+static void start_clock(void)
+{
+    ticks_last = cpu_ticks();
+    if (kept_clock.valid) {
+        uint32_t passed = ticks_last - kept_clock.ticks;
+        set_epoch_micros(kept_clock.epoch + passed / TICKS_PER_MICROSECOND);
+        kept_clock.valid = false;
+    } else {
+        board_set_epoch(options_number("epoch", 0), 0);
+    }
+}
 
 void board_init(void)
 {
     uart_init();
     options_load();
-    ticks_last = cpu_ticks();
-    epoch_at_start = options_number("epoch", 0);
+    start_clock();
     random_file = simcall(SIMCALL_OPEN, (int)"/dev/urandom", SIMCALL_O_RDONLY, 0);
 }
 
@@ -39,6 +65,9 @@ void board_exit(int code)
 void board_restart(void)
 {
     uart_drain();
+    kept_clock.epoch = board_epoch_micros();
+    kept_clock.ticks = ticks_last;
+    kept_clock.valid = kept_clock.epoch != 0;
     ((void (*)(void))LX106_RESET_VECTOR)();
     for (;;) {
     }
@@ -60,7 +89,17 @@ uint32_t board_millis(void)
 
 int64_t board_epoch(void)
 {
-    return epoch_at_start == 0 ? 0 : epoch_at_start + (int64_t)(board_micros() / 1000000u);
+    return board_epoch_micros() / 1000000;
+}
+
+int64_t board_epoch_micros(void)
+{
+    return epoch_known ? epoch_offset + (int64_t)board_micros() : 0;
+}
+
+void board_set_epoch(int64_t seconds, uint32_t microseconds)
+{
+    set_epoch_micros(seconds * 1000000 + microseconds);
 }
 
 void board_idle(uint32_t milliseconds)

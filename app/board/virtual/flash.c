@@ -82,3 +82,8 @@ int board_flash_erase(uint32_t sector)
     memset(window + sector * LX106_FLASH_SECTOR, 0xff, LX106_FLASH_SECTOR);
     return save(sector * LX106_FLASH_SECTOR, LX106_FLASH_SECTOR);
 }
+
+const uint8_t *board_flash_map(uint32_t offset, size_t length)
+{
+    return lies_inside(offset, length) ? window + offset : NULL;
+}

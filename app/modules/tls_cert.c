@@ -1,0 +1,309 @@
+#include "tls_cert.h"
+
+#include <lauxlib.h>
+#include <mbedtls/platform_util.h>
+
+#include "callback.h"
+#include "server_ca.h"
+#include "tls_credentials.h"
+
+#define CERTIFICATES_MAX 16 /* a callback is asked for no more: it may never return nil */
+
+/* What tls.cert.verify() and tls.cert.auth() were told last. */
+static struct setting {
+    const char *name;
+    bool enabled;
+    int callback;
+} settings[] = {
+    [TLS_STORE_CA] = {"tls.cert.verify", false, LUA_NOREF},
+    [TLS_STORE_CLIENT] = {"tls.cert.auth", false, LUA_NOREF},
+};
+
+static int raise(lua_State *L, int argument, const char *field, int error)
+{
+    const char *reason = tls_error_reason(error);
+
+    if (error == TLS_ERR_MEMORY) {
+        return luaL_error(L, "not enough memory");
+    }
+    if (field != NULL) {
+        reason = lua_pushfstring(L, "%s: %s", field, reason);
+    }
+    return luaL_argerror(L, argument, reason);
+}
+
+/* The records of a script's texts while they are put together. Keys do not stay in the heap. */
+struct records {
+    size_t room, length;
+    unsigned char bytes[];
+};
+
+static void wipe(struct records *records)
+{
+    mbedtls_platform_zeroize(records->bytes, records->room);
+}
+
+static int collect_records(lua_State *L)
+{
+    wipe(lua_touserdata(L, 1));
+    return 0;
+}
+
+static struct records *new_records(lua_State *L, size_t room)
+{
+    if (room > TLS_STORE_MAX) {
+        room = TLS_STORE_MAX;
+    }
+    struct records *records = lua_newuserdata(L, sizeof *records + room);
+
+    records->room = room;
+    records->length = 0;
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, collect_records);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+    return records;
+}
+
+static void add_text(lua_State *L, enum tls_store_set set, struct records *records, int argument,
+                     const char *field)
+{
+    size_t length;
+
+    if (!lua_isstring(L, -1)) {
+        const char *problem = lua_pushfstring(L, "%s%sstring expected, got %s", field ? field : "",
+                                              field ? ": " : "", luaL_typename(L, -1));
+        luaL_argerror(L, argument, problem);
+    }
+    const char *text = lua_tolstring(L, -1, &length);
+    int error = tls_credentials_make_records(set, text, length, records->bytes, records->room,
+                                             &records->length);
+    if (error < 0) {
+        raise(L, argument, field, error);
+    }
+}
+
+static void add_value(lua_State *L, enum tls_store_set set, struct records *records, int index,
+                      const char *field)
+{
+    if (!lua_istable(L, index)) {
+        lua_pushvalue(L, index);
+        add_text(L, set, records, field ? 1 : index, field);
+        lua_pop(L, 1);
+        return;
+    }
+    size_t texts = lua_objlen(L, index);
+    for (size_t i = 1; i <= texts; i++) {
+        lua_rawgeti(L, index, (int)i);
+        add_text(L, set, records, field ? 1 : index, field);
+        lua_pop(L, 1);
+    }
+}
+
+/* The most that the records of a value can take. */
+static size_t measure_value(lua_State *L, int index)
+{
+    size_t room = 0;
+
+    if (!lua_istable(L, index)) {
+        return lua_objlen(L, index) + TLS_RECORD_HEADER;
+    }
+    size_t count = lua_objlen(L, index);
+    for (size_t i = 1; i <= count; i++) {
+        lua_rawgeti(L, index, (int)i);
+        room += lua_objlen(L, -1) + TLS_RECORD_HEADER;
+        lua_pop(L, 1);
+    }
+    return room;
+}
+
+/* Push a struct records, complete, with the texts of these values. */
+static struct records *collect(lua_State *L, enum tls_store_set set, int first, int count,
+                               const char *field)
+{
+    size_t room = 0;
+
+    for (int index = first; index < first + count; index++) {
+        room += measure_value(L, index);
+    }
+    struct records *records = new_records(L, room);
+    for (int index = first; index < first + count; index++) {
+        add_value(L, set, records, index, field);
+    }
+    int error = tls_credentials_check_records(set, records->bytes, records->length);
+    if (error < 0) {
+        raise(L, field ? 1 : first + count - 1, field,
+              error == TLS_ERR_NOT_STORED ? TLS_ERR_NOT_CERTIFICATE : error);
+    }
+    return records;
+}
+
+void tls_cert_push_records(lua_State *L, enum tls_store_set set, int first, int count,
+                           const char *field)
+{
+    struct records *records = collect(L, set, first, count, field);
+
+    lua_pushlstring(L, (const char *)records->bytes, records->length);
+    wipe(records);
+    lua_remove(L, -2);
+}
+
+/* Ask the callback for one certificate or key and push it. Returns 0 or a negative tls_err. */
+static int ask(lua_State *L, const struct setting *setting, int number)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, setting->callback);
+    lua_pushinteger(L, number);
+    int status = callback_pcall(L, 1, 1);
+    if (status == 0 && !lua_isnil(L, -1) && lua_type(L, -1) != LUA_TSTRING) {
+        lua_pushfstring(L, "%s: the callback must return a string or nil, not a %s", setting->name,
+                        luaL_typename(L, -1));
+        lua_remove(L, -2);
+        status = LUA_ERRRUN;
+    }
+    if (status == 0) {
+        return 0;
+    }
+    if (status == LUA_ERRMEM) {
+        lua_pop(L, 1);
+        return TLS_ERR_MEMORY;
+    }
+    callback_fail(L);
+    return TLS_ERR_CALLBACK;
+}
+
+/* The callback may close the connection, open it again, or take itself out. */
+static int add_from_callback(lua_State *L, enum tls_store_set set, struct tls_conn *conn)
+{
+    const struct setting *setting = &settings[set];
+    unsigned opened = conn->opened;
+    int first = set == TLS_STORE_CA ? 1 : 0; /* 0 is the private key */
+
+    for (int number = first; number <= CERTIFICATES_MAX; number++) {
+        if (setting->callback == LUA_NOREF) {
+            break;
+        }
+        int error = ask(L, setting, number);
+        if (error < 0) {
+            return error;
+        }
+        size_t length;
+        const char *text = lua_tolstring(L, -1, &length);
+        bool is_still_ready = conn->opened == opened && conn->state == TLS_CONN_READY;
+        if (is_still_ready && text != NULL) {
+            error = tls_credentials_add(conn->credentials, set, text, length);
+        }
+        lua_pop(L, 1);
+        if (!is_still_ready || text == NULL || error < 0) {
+            return error;
+        }
+    }
+    return 0;
+}
+
+int tls_cert_add(lua_State *L, enum tls_store_set set, struct tls_conn *conn, bool wanted)
+{
+    const struct setting *setting = &settings[set];
+
+    if (setting->callback != LUA_NOREF) {
+        return add_from_callback(L, set, conn);
+    }
+    if (!setting->enabled && !wanted) {
+        return 0;
+    }
+    int error = tls_credentials_use_stored(conn->credentials, set);
+    return error == TLS_ERR_NOT_STORED && set == TLS_STORE_CA ? TLS_ERR_NO_CA : error;
+}
+
+static void forget_callback(lua_State *L, struct setting *setting)
+{
+    luaL_unref(L, LUA_REGISTRYINDEX, setting->callback);
+    setting->callback = LUA_NOREF;
+}
+
+static bool is_stored(enum tls_store_set set)
+{
+    struct tls_store_view view;
+
+    if (tls_store_open(set, &view) == 0) {
+        tls_store_close(&view);
+        return true;
+    }
+    return set == TLS_STORE_CA && server_ca_length > 0;
+}
+
+static void enable(lua_State *L, enum tls_store_set set, bool enabled)
+{
+    if (enabled && !is_stored(set)) {
+        luaL_error(L, set == TLS_STORE_CA
+                          ? "no CA certificate is stored or built in: give one to tls.cert.verify, "
+                            "or build the firmware with server-ca.crt"
+                          : "no client certificate is stored: give one and its key to "
+                            "tls.cert.auth");
+    }
+    forget_callback(L, &settings[set]);
+    settings[set].enabled = enabled;
+}
+
+static void store(lua_State *L, enum tls_store_set set, int count)
+{
+    struct records *records = collect(L, set, 1, count, NULL);
+    int error = tls_store_write(set, records->bytes, records->length);
+
+    wipe(records);
+    if (error == TLS_ERR_TOO_LARGE) {
+        raise(L, count, NULL, error);
+    }
+    if (error < 0) {
+        luaL_error(L, "%s: %s", settings[set].name, tls_error_reason(error));
+    }
+    enable(L, set, true);
+}
+
+/* (boolean), (text, ...), (function), or (nil), which takes the function back -> true */
+static int set_credentials(lua_State *L, enum tls_store_set set)
+{
+    switch (lua_type(L, 1)) {
+    case LUA_TBOOLEAN:
+        enable(L, set, lua_toboolean(L, 1));
+        break;
+    case LUA_TNIL:
+        forget_callback(L, &settings[set]);
+        break;
+    case LUA_TFUNCTION: {
+        lua_pushvalue(L, 1);
+        int callback = luaL_ref(L, LUA_REGISTRYINDEX); /* may raise: nothing is changed yet */
+        forget_callback(L, &settings[set]);
+        settings[set].callback = callback;
+        break;
+    }
+    case LUA_TSTRING:
+        store(L, set, lua_gettop(L));
+        break;
+    default:
+        luaL_typerror(L, 1, "boolean, string, function or nil");
+    }
+    lua_pushboolean(L, true);
+    return 1;
+}
+
+static int tls_cert_verify(lua_State *L)
+{
+    return set_credentials(L, TLS_STORE_CA);
+}
+
+static int tls_cert_auth(lua_State *L)
+{
+    return set_credentials(L, TLS_STORE_CLIENT);
+}
+
+static const luaL_Reg functions[] = {
+    {"verify", tls_cert_verify},
+    {"auth", tls_cert_auth},
+    {NULL, NULL},
+};
+
+void tls_cert_push(lua_State *L)
+{
+    lua_newtable(L);
+    luaL_register(L, NULL, functions);
+}
