@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
-from emulated import run_lua
+from emulated import GATEWAY, HOST, run_lua
+from peers import run_s_server
 from pki import Identity, Key, make_pem
 
 Value = bool | int | str | bytes
@@ -15,9 +19,9 @@ TRADITIONAL = serialization.PrivateFormat.TraditionalOpenSSL
 PEM = serialization.Encoding.PEM
 DER = serialization.Encoding.DER
 
-# `connect(port, options, host)` waits for the outcome: "open" and whether it is a resumed session,
+# `connect(port, options, host)` waits for the outcome: "open", "open, resumed",
 # or what the failure's callback got behind the socket.
-STEPS = """
+_CONNECT = """
 local thread
 local function resume(...)
   local good, message = coroutine.resume(thread, ...)
@@ -27,9 +31,9 @@ local function connect(port, options, host)
   collectgarbage()
   local socket = tls.createConnection(options)
   socket:on("connection", function(s)
-    local resumed = s:info().resumed
+    local outcome = s:info().resumed and "open, resumed" or "open"
     s:close()
-    resume("open", resumed and "resumed" or nil)
+    resume(outcome)
   end)
   for _, event in ipairs { "reconnection", "disconnection" } do
     socket:on(event, function(_, ...) resume(...) end)
@@ -37,16 +41,23 @@ local function connect(port, options, host)
   socket:connect(port, host or "server.test")
   return coroutine.yield()
 end
--- The one line of an error, without where it was raised.
+"""
+
+# Helpers that only some scripts use: each takes heap that a handshake needs.
+_HELPERS = {
+    "refuse": """
 local function refuse(call, ...)
   local good, message = pcall(call, ...)
   return good and "no error" or message
 end
+""",
+    "wait": """
 local function wait(milliseconds)
-  tmr.create():alarm(milliseconds, tmr.ALARM_SINGLE, resume)
+  tmr.create():alarm(milliseconds, tmr.ALARM_SINGLE, function() resume() end)
   coroutine.yield()
 end
-"""
+""",
+}
 
 
 def write_constant(value: Value) -> str:
@@ -66,9 +77,31 @@ def run_steps(build_dir: Path, body: str, *args: str, **constants: Value) -> lis
 
 def make_steps(body: str, **constants: Value) -> str:
     """Make a script of its constants, the helpers and a body that may wait for connections."""
-    lines = [f"local {name} = {write_constant(value)}\n" for name, value in constants.items()]
-    body = f"thread = coroutine.create(function()\n{body}\nend)\nresume()\n"
-    return "".join(lines) + STEPS + body
+    parts = [f"local {name} = {write_constant(value)}\n" for name, value in constants.items()]
+    parts += [_CONNECT, *(text for name, text in _HELPERS.items() if f"{name}(" in body)]
+    parts += ["thread = coroutine.create(function()\n", body, "\nend)\nresume()\n"]
+    return "".join(parts)
+
+
+@dataclass(frozen=True)
+class Site:
+    """An authority, and the port of a server that it vouches for."""
+
+    root: Identity
+    port: int
+
+    @property
+    def ca(self) -> str:
+        """The authority's certificate in PEM."""
+        return make_text(self.root)
+
+
+@contextmanager
+def run_site(root: Identity, directory: Path, *options: str) -> Iterator[Site]:
+    """Run a server of this authority, which answers one connection after another."""
+    identity = root.issue_server("ecdsa", HOST, GATEWAY)
+    with run_s_server(identity, directory, "-www", *options) as server:
+        yield Site(root, server.port)
 
 
 def make_text(*identities: Identity) -> str:
