@@ -43,6 +43,11 @@ class Identity:
         ]
         return self._issue(make_key(kind), names[0], extensions, start=start, end=end)
 
+    def issue_client(self, kind: str, name: str) -> Identity:
+        """Make a client's identity."""
+        usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
+        return self._issue(make_key(kind), name, [usage])
+
     def write(self, directory: Path) -> IdentityFiles:
         """Write key, certificate and chain as PEM files, as a server wants them."""
         directory.mkdir(parents=True, exist_ok=True)
