@@ -72,6 +72,7 @@ bool tls_accept(int socket)
     server_report("version", "%04x", (unsigned)session.version);
     server_report("suite", "%04x", (unsigned)session.cipher_suite);
     server_report("group", "%d", br_ssl_engine_get_ecdhe_curve(&server.eng));
+    server_report("fragment", "%d", 1 << server.eng.peer_log_max_frag_len);
     return true;
 }
 
