@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from emulated import GATEWAY, HOST, World
+from native_servers import build_server
 from native_tls import NativeTls, make_native_tls
 from peers import Peer, Serve, StartPeer, make_tls_context, run_peer, run_s_server
 from pki import make_authority, make_pem
@@ -124,6 +125,19 @@ def whole_build(shared_dir: Path) -> Path:
             shutil.copytree(shared_dir / "all", shared_dir / "new")
             (shared_dir / "new").rename(whole_dir)
     return whole_dir
+
+
+@pytest.fixture(scope="session")
+def native_server(shared_dir: Path, source_archives: dict[str, Path]) -> Callable[[str], Path]:
+    """Return a function that builds the server on `mbedtls`, `wolfssl` or `bearssl`."""
+
+    def build(library: str) -> Path:
+        directory = shared_dir / "servers"
+        directory.mkdir(exist_ok=True)
+        with hold(directory):
+            return build_server(library, directory, source_archives["mbedtls-3.6.6"])
+
+    return build
 
 
 @pytest.fixture

@@ -236,8 +236,9 @@ bool socket_poll(lua_State *L)
             *link = socket;
             socket->next = NULL;
         }
+        bool closed = !socket_is_active(socket); /* in Lua: its successor may be gone as well */
         lua_pop(L, 1);
-        if (told) {
+        if (told || closed) {
             return true;
         }
     }

@@ -171,33 +171,54 @@ static int ask(lua_State *L, const struct setting *setting, int number)
     return TLS_ERR_CALLBACK;
 }
 
-/* The callback may close the connection, open it again, or take itself out. */
+/* Whether the connection still waits for credentials: a callback may close it or open it again. */
+static bool is_waiting(const struct tls_conn *conn, unsigned opened)
+{
+    return conn->opened == opened && conn->state == TLS_CONN_READY;
+}
+
+/* The callback may take itself out, too. Returns how many it gave, or a negative tls_err. */
 static int add_from_callback(lua_State *L, enum tls_store_set set, struct tls_conn *conn)
 {
     const struct setting *setting = &settings[set];
     unsigned opened = conn->opened;
     int first = set == TLS_STORE_CA ? 1 : 0; /* 0 is the private key */
+    int given = 0;
 
-    for (int number = first; number <= CERTIFICATES_MAX; number++) {
-        if (setting->callback == LUA_NOREF) {
-            break;
-        }
-        int error = ask(L, setting, number);
+    while (given < CERTIFICATES_MAX && setting->callback != LUA_NOREF) {
+        int error = ask(L, setting, first + given);
         if (error < 0) {
             return error;
         }
         size_t length;
         const char *text = lua_tolstring(L, -1, &length);
-        bool is_still_ready = conn->opened == opened && conn->state == TLS_CONN_READY;
-        if (is_still_ready && text != NULL) {
+        bool is_given = text != NULL && is_waiting(conn, opened);
+        if (is_given) {
             error = tls_credentials_add(conn->credentials, set, text, length);
         }
         lua_pop(L, 1);
-        if (!is_still_ready || text == NULL || error < 0) {
+        if (error < 0) {
             return error;
         }
+        if (!is_given) {
+            break;
+        }
+        given++;
     }
-    return 0;
+    return given;
+}
+
+/* A callback that gives nothing turns its check off, but not that of a socket which insists. */
+static int check_given(struct tls_credentials *credentials, enum tls_store_set set, int given,
+                       bool wanted)
+{
+    if (given == 0 && !wanted) {
+        return 0;
+    }
+    if (set == TLS_STORE_CA) {
+        return tls_credentials_has_ca(credentials) ? 0 : TLS_ERR_NO_CA;
+    }
+    return tls_credentials_check_pair(credentials);
 }
 
 int tls_cert_add(lua_State *L, enum tls_store_set set, struct tls_conn *conn, bool wanted)
@@ -205,7 +226,15 @@ int tls_cert_add(lua_State *L, enum tls_store_set set, struct tls_conn *conn, bo
     const struct setting *setting = &settings[set];
 
     if (setting->callback != LUA_NOREF) {
-        return add_from_callback(L, set, conn);
+        unsigned opened = conn->opened;
+        int given = add_from_callback(L, set, conn);
+        if (given < 0 || !is_waiting(conn, opened)) {
+            return given < 0 ? given : 0;
+        }
+        if (given > 0 || setting->callback != LUA_NOREF) {
+            return check_given(conn->credentials, set, given, wanted);
+        }
+        /* It has put another setting in its place and given nothing: that one counts. */
     }
     if (!setting->enabled && !wanted) {
         return 0;

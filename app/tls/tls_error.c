@@ -12,6 +12,20 @@
 #define MBEDTLS_ERR_SSL_BAD_CERTIFICATE MBEDTLS_ERR_SSL_BAD_HS_CERTIFICATE
 #endif
 
+/* A certificate of the chain that cannot be read is no error of the protocol. */
+static int handshake_error(int result)
+{
+    int module = -(-result & 0x7f80); /* without the low-level code that is added to some */
+
+    if (module == MBEDTLS_ERR_PK_UNKNOWN_NAMED_CURVE || module == MBEDTLS_ERR_PK_UNKNOWN_PK_ALG) {
+        return TLS_ERR_WEAK;
+    }
+    if (module <= MBEDTLS_ERR_X509_FEATURE_UNAVAILABLE && module >= MBEDTLS_ERR_X509_FATAL_ERROR) {
+        return TLS_ERR_CERTIFICATE;
+    }
+    return TLS_ERR_HANDSHAKE;
+}
+
 int tls_error_from_mbedtls(int result, bool in_handshake)
 {
     if (tls_platform_allocation_failed()) {
@@ -41,7 +55,7 @@ int tls_error_from_mbedtls(int result, bool in_handshake)
     case MBEDTLS_ERR_SSL_BUFFER_TOO_SMALL:
         return TLS_ERR_RECORD_SIZE;
     default:
-        return in_handshake ? TLS_ERR_HANDSHAKE : TLS_ERR_INTERNAL;
+        return in_handshake ? handshake_error(result) : TLS_ERR_INTERNAL;
     }
 }
 

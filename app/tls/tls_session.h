@@ -43,7 +43,8 @@ void tls_session_forget_all(void);
 
 #else
 
-static inline void tls_session_offer(mbedtls_ssl_context *ssl, const unsigned char *key)
+static inline void tls_session_offer(mbedtls_ssl_context *ssl,
+                                     const unsigned char key[TLS_SESSION_KEY_SIZE])
 {
     (void)ssl;
     (void)key;
@@ -55,15 +56,15 @@ static inline bool tls_session_settle(mbedtls_ssl_context *ssl)
     return false;
 }
 
-static inline void tls_session_keep(const mbedtls_ssl_context *ssl, const unsigned char *key,
-                                    bool resumed)
+static inline void tls_session_keep(const mbedtls_ssl_context *ssl,
+                                    const unsigned char key[TLS_SESSION_KEY_SIZE], bool resumed)
 {
     (void)ssl;
     (void)key;
     (void)resumed;
 }
 
-static inline void tls_session_forget(const unsigned char *key)
+static inline void tls_session_forget(const unsigned char key[TLS_SESSION_KEY_SIZE])
 {
     (void)key;
 }

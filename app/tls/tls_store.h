@@ -12,25 +12,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tls_record.h"
+
 enum tls_store_set {
     TLS_STORE_CA,     /* CA certificates */
     TLS_STORE_CLIENT, /* the client's certificate, those between it and its CA, and its key */
 };
 
-/* A set is made of records: a byte of kind, a zero, 16 bits of length, little-endian, DER. */
-enum tls_record_kind {
-    TLS_RECORD_CERTIFICATE = 1,
-    TLS_RECORD_PRIVATE_KEY = 2,
-};
-
-#define TLS_RECORD_HEADER 4
 #define TLS_STORE_MAX 4064 /* bytes of records that a sector holds beside its header */
-
-struct tls_record {
-    enum tls_record_kind kind;
-    const unsigned char *der;
-    size_t length;
-};
 
 /* A stored set. It lies in mapped flash and stays as it is until tls_store_close(). */
 struct tls_store_view {
@@ -51,14 +40,5 @@ void tls_store_close(struct tls_store_view *view);
  * still stands.
  */
 int tls_store_write(enum tls_store_set set, const void *records, size_t length);
-
-/*
- * Take the first record off `*records`, `*left` bytes long. Returns false at the end, and where
- * the rest is no record.
- */
-bool tls_record_next(const unsigned char **records, size_t *left, struct tls_record *record);
-
-/* Write a record's header; its DER comes behind it. */
-void tls_record_put_header(unsigned char *to, enum tls_record_kind kind, size_t der_length);
 
 #endif

@@ -1,0 +1,302 @@
+"""`tls.cert.auth` in each of its forms, against servers that ask who the client is."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from emulated import HOST, World
+from lua_steps import DER, PKCS8, TRADITIONAL, make_der, make_key_text, make_text, run_steps
+from peers import OpensslServer, run_s_server
+from pki import Identity, make_authority, make_key, make_pem
+
+NO_CERTIFICATE = "the server refused with a TLS alert: handshake_failure\t-23\talert\t"
+NO_CERTIFICATE += "handshake_failure"
+NOT_A_PAIR = "the private key is not the certificate's"
+NOT_A_KEY = "no private key that this firmware can read"
+NOT_A_CERTIFICATE = "no certificate that this firmware can read"
+
+Start = Callable[[], AbstractContextManager[OpensslServer]]
+
+
+@pytest.fixture(scope="module")
+def root() -> Identity:
+    return make_authority("ecdsa", "Clients' root")
+
+
+@pytest.fixture
+def start(world: World, root: Identity, tmp_path: Path) -> Start:
+    """Return what starts a server that lets in clients of the root, and nobody else."""
+    ca_path = tmp_path / "clients.pem"
+    ca_path.write_bytes(make_pem(root.certificate))
+    options = ("-www", "-Verify", "3", "-verify_return_error", "-CAfile", str(ca_path))
+
+    @contextmanager
+    def run() -> Iterator[OpensslServer]:
+        identity = world.root.issue_server("ecdsa", HOST)
+        with run_s_server(identity, tmp_path / "server", *options) as server:
+            yield server
+
+    return run
+
+
+def list_clients(server: OpensslServer) -> list[str]:
+    """Return the names of the clients that have shown a valid certificate."""
+    return re.findall(r"^depth=0 CN = (.*)\nverify return:1$", server.read_log(), re.MULTILINE)
+
+
+def test_forms_of_an_rsa_key(world: World, root: Identity, start: Start) -> None:
+    client = root.issue_client("rsa", "rsa client")
+    script = "print(tls.cert.auth(cert, key)) print(connect(port, { resume = false }))"
+    with start() as server:
+        for form in (TRADITIONAL, PKCS8):
+            key = make_key_text(client.key, form)
+            printed = run_steps(
+                world.build_dir, script, port=server.port, cert=make_text(client), key=key
+            )
+            assert printed == ["true", "open"]
+        assert list_clients(server) == ["rsa client"] * 2
+
+
+def test_forms_of_an_elliptic_curve_key(world: World, root: Identity, start: Start) -> None:
+    client = root.issue_client("ecdsa", "ecdsa client")
+    script = """
+        for _, give in ipairs {
+          function() return tls.cert.auth(cert, pkcs8) end,
+          function() return tls.cert.auth(cert, sec1) end,
+          function() return tls.cert.auth(cert, parameters .. sec1) end, -- as openssl writes it
+          function() return tls.cert.auth(cert .. pkcs8) end,
+          function() return tls.cert.auth(sec1 .. cert) end,
+          function() return tls.cert.auth((cert:gsub("\\n", " ")), (pkcs8:gsub("\\n", " "))) end,
+        } do
+          print(give()) print(connect(port, { resume = false }))
+        end
+    """
+    parameters = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
+    with start() as server:
+        printed = run_steps(
+            world.build_dir,
+            script,
+            port=server.port,
+            cert=make_text(client),
+            pkcs8=make_key_text(client.key),
+            sec1=make_key_text(client.key, TRADITIONAL),
+            parameters=parameters,
+        )
+        assert printed == ["true", "open"] * 6
+        assert list_clients(server) == ["ecdsa client"] * 6
+
+
+def test_certificate_with_those_between_it_and_its_root(
+    world: World, root: Identity, start: Start
+) -> None:
+    upper = root.issue_authority("ecdsa", "Upper")
+    lower = upper.issue_authority("ecdsa", "Lower")
+    client = lower.issue_client("ecdsa", "deep client")
+    script = """
+        local function try(...)
+          print(tls.cert.auth(...)) print(connect(port, { resume = false }))
+        end
+        try(leaf .. lower .. upper, key)
+        try(leaf, lower, upper, key)
+        try(leaf .. lower, key)
+        local list = { [0] = key, leaf, lower, upper }
+        try(function(k) return list[k] end)
+    """
+    with start() as server:
+        printed = run_steps(
+            world.build_dir,
+            script,
+            port=server.port,
+            leaf=make_text(client),
+            lower=make_text(lower),
+            upper=make_text(upper),
+            key=make_key_text(client.key),
+        )
+        assert list_clients(server) == ["deep client"] * 3
+    refused = "the server refused with a TLS alert: unknown_ca\t-23\talert\tunknown_ca"
+    assert printed == ["true", "open", "true", "open", "true", refused, "true", "open"]
+
+
+def test_callback_gives_der(world: World, root: Identity, start: Start) -> None:
+    middle = root.issue_authority("ecdsa", "Middle")
+    client = middle.issue_client("ecdsa", "der client")
+    plain = serialization.NoEncryption()
+    script = """
+        local asked
+        for _, key in ipairs { sec1, pkcs8 } do
+          local list = { [0] = key, leaf, middle }
+          asked = {}
+          tls.cert.auth(function(k) asked[#asked + 1] = k return list[k] end)
+          print(connect(port, { resume = false }))
+          print(table.concat(asked, " "))
+        end
+        tls.cert.auth(nil)
+        print(connect(port, { resume = false }))
+    """
+    with start() as server:
+        printed = run_steps(
+            world.build_dir,
+            script,
+            port=server.port,
+            sec1=client.key.private_bytes(DER, TRADITIONAL, plain),
+            pkcs8=client.key.private_bytes(DER, PKCS8, plain),
+            leaf=make_der(client),
+            middle=make_der(middle),
+        )
+        assert list_clients(server) == ["der client"] * 2
+    assert printed == [*("open", "0 1 2 3") * 2, NO_CERTIFICATE]
+
+
+def test_callback_that_gives_no_identity(world: World, root: Identity, start: Start) -> None:
+    client = root.issue_client("ecdsa", "client")
+    script = """
+        local function try(...)
+          local list = { ... }
+          tls.cert.auth(function(k) return list[k + 1] end)
+          print(connect(port))
+        end
+        try() try(key) try(cert) try(cert, cert) try(other, cert) try(key, cert, other)
+        try(key, "rubbish") try("", cert)
+        tls.cert.auth(function() end)
+        print(connect(port, { auth = true }))
+    """
+    with start() as server:
+        printed = run_steps(
+            world.build_dir,
+            script,
+            port=server.port,
+            cert=make_text(client),
+            key=make_key_text(client.key),
+            other=make_key_text(make_key("ecdsa")),
+        )
+    expected = [
+        *(f"{NOT_A_CERTIFICATE}\t-43", f"{NOT_A_KEY}\t-44", f"{NOT_A_KEY}\t-44"),
+        *(f"{NOT_A_PAIR}\t-45", f"{NOT_A_PAIR}\t-45"),
+        *["neither PEM nor DER: no -----BEGIN line\t-39"] * 2,
+        f"{NOT_A_CERTIFICATE}\t-43",
+    ]
+    assert printed == [
+        NO_CERTIFICATE,
+        *(f"credentials: {reason}\thandshake\tnil" for reason in expected),
+    ]
+
+
+def test_stored_identity_outlasts_a_restart(
+    firmware: Path, root: Identity, start: Start, tmp_path: Path
+) -> None:
+    client = root.issue_client("ecdsa", "client")
+    flash = ("--flash", str(tmp_path / "flash.bin"))
+    script = """
+        print(refuse(tls.cert.auth, true))
+        print(tls.cert.auth(cert, key))
+        print(tls.cert.auth(false))
+        print(connect(port))
+    """
+    constants = {"cert": make_text(client), "key": make_key_text(client.key)}
+    with start() as server:
+        printed = run_steps(firmware, script, *flash, port=server.port, **constants)
+        nothing = "no client certificate is stored: give one and its key to tls.cert.auth"
+        assert printed == [nothing, "true", "true", NO_CERTIFICATE]
+        assert list_clients(server) == []
+        script = "print(connect(port)) print(tls.cert.auth(true)) print(connect(port))"
+        printed = run_steps(firmware, script, *flash, port=server.port)
+        assert printed == [NO_CERTIFICATE, "true", "open"]
+        assert list_clients(server) == ["client"]
+
+
+# What is refused, and with what error. `cert` and `key` are a pair; so are `big` and its key.
+BAD_ARGUMENTS = {
+    "cert, other": f"#2 to '?' ({NOT_A_PAIR})",
+    "cert .. other": f"#1 to '?' ({NOT_A_PAIR})",
+    "cert, key .. other": f"#2 to '?' ({NOT_A_PAIR})",
+    "cert": f"#1 to '?' ({NOT_A_KEY})",
+    "key": f"#1 to '?' ({NOT_A_CERTIFICATE})",
+    "cert, cert": f"#2 to '?' ({NOT_A_KEY})",
+    "cert, encrypted": "#2 to '?' (an encrypted private key: decrypt it first)",
+    "cert, old": "#2 to '?' (an encrypted private key: decrypt it first)",
+    "cert:sub(1, -30), key": "#1 to '?' (a PEM object without its -----END line)",
+    "cert, key:sub(1, 100)": "#2 to '?' (a PEM object without its -----END line)",
+    "cert, (key:gsub('.', '!', 60))": "#2 to '?' (neither PEM nor DER: no -----BEGIN line)",
+    "cert, key:sub(1, 60) .. '!' .. key:sub(62)": "#2 to '?' (a PEM object that is not base64)",
+    "cert:sub(1, 60) .. '_' .. cert:sub(62), key": "#1 to '?' (a PEM object that is not base64)",
+    # one base64 digit of the DER's outer lengths, and one in the middle of the signed part
+    "cert, key:sub(1, 29) .. 'A' .. key:sub(31)": f"#2 to '?' ({NOT_A_KEY})",
+    "cert:sub(1, 30) .. 'A' .. cert:sub(32), key": f"#1 to '?' ({NOT_A_CERTIFICATE})",
+    "der:sub(1, -2), key": "#1 to '?' (neither PEM nor DER: no -----BEGIN line)",
+    "der .. ' ', key": "#1 to '?' (neither PEM nor DER: no -----BEGIN line)",
+    "'', key": "#1 to '?' (neither PEM nor DER: no -----BEGIN line)",
+    "cert, ''": "#2 to '?' (neither PEM nor DER: no -----BEGIN line)",
+    "cert, key, 'more'": "#3 to '?' (neither PEM nor DER: no -----BEGIN line)",
+    "cert, nil": "#2 to '?' (string expected, got nil)",
+    "cert, true": "#2 to '?' (string expected, got boolean)",
+    "cert, print": "#2 to '?' (string expected, got function)",
+    "7": "#1 to '?' (boolean, string, function or nil expected, got number)",
+    "{}": "#1 to '?' (boolean, string, function or nil expected, got table)",
+    "": "#1 to '?' (boolean, string, function or nil expected, got no value)",
+}
+
+
+def test_what_is_refused_leaves_what_is_stored(
+    firmware: Path, root: Identity, start: Start, tmp_path: Path
+) -> None:
+    client = root.issue_client("ecdsa", "client")
+    stored = {"cert": make_text(client), "key": make_key_text(client.key)}
+    secret = serialization.BestAvailableEncryption(b"secret")
+    other = make_key("ecdsa")
+    constants = {
+        "other": make_key_text(other),
+        "encrypted": other.private_bytes(serialization.Encoding.PEM, PKCS8, secret),
+        "old": other.private_bytes(serialization.Encoding.PEM, TRADITIONAL, secret),
+        "der": make_der(client),
+        **stored,
+    }
+    flash_path = tmp_path / "flash.bin"
+    flash = ("--flash", str(flash_path))
+    run_steps(firmware, "tls.cert.auth(cert, key)", *flash, **stored)
+    before = hashlib.sha256(flash_path.read_bytes()).hexdigest()
+    calls = "\n".join(f"print(refuse(tls.cert.auth, {text}))" for text in BAD_ARGUMENTS)
+    with start() as server:
+        printed = run_steps(firmware, calls.replace(", )", ")"), *flash, **constants)
+        expected = [f"bad argument {error}" for error in BAD_ARGUMENTS.values()]
+        assert dict(zip(BAD_ARGUMENTS, printed, strict=True)) == dict(
+            zip(BAD_ARGUMENTS, expected, strict=True)
+        )
+        assert hashlib.sha256(flash_path.read_bytes()).hexdigest() == before
+        script = "tls.cert.auth(true) print(connect(port))"
+        assert run_steps(firmware, script, *flash, port=server.port) == ["open"]
+        assert list_clients(server) == ["client"]
+
+
+def test_more_than_fits(firmware: Path) -> None:
+    client = make_authority("rsa", "x" * 60).issue_client("rsa", "y" * 60)
+    count = 4064 // (4 + len(make_der(client)))  # so many fit, but not with the key
+    script = f"""
+        print(refuse(tls.cert.verify, cert:rep({count}), cert))
+        print(refuse(tls.cert.verify, cert:rep({count})))
+        print(refuse(tls.cert.auth, cert:rep({count}), key))
+    """
+    printed = run_steps(firmware, script, cert=make_text(client), key=make_key_text(client.key))
+    assert printed == [
+        "bad argument #2 to '?' (more than one flash sector holds)",
+        "no error",
+        "bad argument #2 to '?' (more than one flash sector holds)",
+    ]
+
+
+def test_key_on_a_curve_that_is_not_built_in(firmware: Path) -> None:
+    key = ec.generate_private_key(ec.SECP521R1())
+    identity = Identity(key, make_authority("ecdsa").certificate)
+    printed = run_steps(
+        firmware,
+        "print(refuse(tls.cert.auth, cert, key))",
+        cert=make_text(identity),
+        key=make_key_text(key),
+    )
+    assert printed == [f"bad argument #2 to '?' ({NOT_A_KEY})"]
