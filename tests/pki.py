@@ -33,9 +33,9 @@ class Identity:
     certificate: x509.Certificate
     chain: tuple[x509.Certificate, ...] = ()
 
-    def issue_authority(self, kind: str, name: str) -> Identity:
-        """Make an intermediate authority below this one."""
-        return self._issue(make_key(kind), name, [_make_ca_constraint()])
+    def issue_authority(self, kind: str, name: str, *, end: timedelta = 30 * _DAY) -> Identity:
+        """Make an intermediate authority below this one, valid to `end`, from now."""
+        return self._issue(make_key(kind), name, [_make_ca_constraint()], end=end)
 
     def issue_server(
         self,
