@@ -165,6 +165,18 @@ def test_profile_change_leaves_nothing_stale(own_build: Path, tmp_path: Path) ->
     assert hash_published(own_build) == hash_published(clean_dir)
 
 
+def test_change_of_one_setting_reaches_every_file_of_mbedtls(
+    own_build: Path, tmp_path: Path
+) -> None:
+    before = load_report(own_build)["sizes"]["components"]["mbedtls"]["flash"]
+    text = 'schema = 1\nname = "default"\ntls.resumption = false\n'
+    (tmp_path / "p.toml").write_text(text)
+    steps = list_steps(run_build("--profile", "p.toml", cwd=tmp_path))
+    compiled = [step for step in steps if step.startswith("CC obj/mbedtls/")]
+    assert len(compiled) == len(list((own_build / "work/obj/mbedtls").rglob("*.o")))
+    assert load_report(own_build)["sizes"]["components"]["mbedtls"]["flash"] < before
+
+
 def build_with_an_interruption(out_dir: Path, profile_path: Path) -> None:
     """Build where nothing was built before: press Ctrl-C early, then let it be finished."""
     out_dir.parent.mkdir()
