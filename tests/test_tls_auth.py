@@ -282,9 +282,7 @@ def test_more_than_fits(firmware: Path) -> None:
         print(refuse(tls.cert.verify, cert:rep({count})))
         print(refuse(tls.cert.auth, cert:rep({count}), key))
     """
-    printed = run_steps(
-        firmware, script, cert=make_text(client), key=make_key_text(client.key)
-    )
+    printed = run_steps(firmware, script, cert=make_text(client), key=make_key_text(client.key))
     assert printed == [
         "bad argument #2 to '?' (more than one flash sector holds)",
         "no error",

@@ -205,9 +205,7 @@ def test_callback_that_changes_the_setting(firmware: Path, one: Site, two: Site)
           tls.cert.verify(meddle) print(connect(b, { resume = false }))
         end
     """
-    printed = run_steps(
-        firmware, script % ", ".join(meddlers), a=one.port, b=two.port, ca=one.ca
-    )
+    printed = run_steps(firmware, script % ", ".join(meddlers), a=one.port, b=two.port, ca=one.ca)
     assert printed == [line for expected in MEDDLERS.values() for line in expected or ()]
 
 
@@ -280,5 +278,3 @@ def test_callback_cannot_leave_a_socket_unverified_that_insists(firmware: Path, 
         "open",
         "verification is on but there is no CA certificate\t-27\tverify\tnil",
     ]
-
-
