@@ -35,7 +35,13 @@ static void configure(struct tls_engine *engine)
 #ifdef MBEDTLS_DHM_C
     mbedtls_ssl_conf_dhm_min_bitlen(config, TLS_MIN_FINITE_FIELD_BITS);
 #endif
-    mbedtls_ssl_conf_max_frag_len(config, NODEMCU_TLS_MAX_FRAGMENT);
+    /* mbedtls_ssl_conf_max_frag_len() refuses what the send buffer is too small for. */
+    config->MBEDTLS_PRIVATE(mfl_code) = NODEMCU_TLS_MAX_FRAGMENT;
+#ifdef MBEDTLS_SSL_SESSION_TICKETS
+    if (!engine->verify.options->resume) {
+        mbedtls_ssl_conf_session_tickets(config, MBEDTLS_SSL_SESSION_TICKETS_DISABLED);
+    }
+#endif
     offer_versions_and_curves(config);
     tls_debug_attach(config);
 }
