@@ -203,7 +203,7 @@ def make_large(root: Identity, names: int) -> Identity:
 @pytest.mark.parametrize(("fragment", "records"), [(512, 8), (1000, 5), (4096, 1)])
 def test_chain_that_just_fits(world: World, tmp_path: Path, fragment: int, records: int) -> None:
     options = ("-www", "-msg", "-max_send_frag", str(fragment))
-    fits, too_large = (make_large(world.root, names) for names in (51, 53))
+    fits, too_large = (make_large(world.root, names) for names in (51, 60))
     with (
         run_s_server(fits, tmp_path / "fits", *options) as good,
         run_s_server(too_large, tmp_path / "large", *options) as bad,
