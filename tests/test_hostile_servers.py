@@ -59,10 +59,10 @@ UNREADABLE: dict[str, tuple[Rewrite, list[str]]] = {
 }
 
 
-def test_what_cannot_be_read_ends_the_connection(world: World) -> None:
+def test_what_cannot_be_read_ends_the_connection(world: World, full_port: int) -> None:
     with ExitStack() as stack:
         rewrites = [rewrite for rewrite, _ in UNREADABLE.values()]
-        ports = [stack.enter_context(run_relay(world.good_port, rewrite)) for rewrite in rewrites]
+        ports = [stack.enter_context(run_relay(full_port, rewrite)) for rewrite in rewrites]
         ports.append(world.good_port)
         *outcomes, good = list_events(world.build_dir, *((HOST, port) for port in ports))
     assert good == make_good_events(world.good_port)

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from emulated import GATEWAY, HOST, World
 from negotiation import Negotiated, format_table, read_gnutls_report, read_openssl_trace
 from peers import run_s_server
-from pki import Identity
+from pki import Digest, Identity
 from servers import Server, run_gnutls_server
 from tls_client import list_events
 
@@ -37,7 +37,7 @@ class Certificate:
 
     kind: str = "ecdsa"
     issuer: str = ""  # the key of an authority between it and the root
-    digest: type[hashes.HashAlgorithm] = hashes.SHA256
+    digest: type[Digest] = hashes.SHA256
     pss: bool = False
 
     def issue(self, root: Identity) -> Identity:
@@ -72,9 +72,9 @@ def list_openssl_cases() -> Iterable[tuple[Certificate, Start]]:
     for curve in _CURVES[1:]:
         # To be shown at all, its curve must be one that the server takes, too.
         yield Certificate(curve), openssl("-groups", f"P-256:{curve}")
-    for digest in ("SHA256", "SHA384", "SHA512"):
-        yield EC, openssl("-sigalgs", f"ECDSA+{digest}")
-        yield RSA, openssl("-sigalgs", f"RSA+{digest}")
+    for name in ("SHA256", "SHA384", "SHA512"):
+        yield EC, openssl("-sigalgs", f"ECDSA+{name}")
+        yield RSA, openssl("-sigalgs", f"RSA+{name}")
     for digest in (hashes.SHA224, hashes.SHA384, hashes.SHA512):
         yield Certificate(digest=digest), openssl()
         yield Certificate("rsa", issuer="rsa", digest=digest), openssl()
@@ -98,7 +98,7 @@ def connect_to_all(
 ) -> list[tuple[list[str], str]]:
     """Connect to every server; return for each the events that Lua got and the server's log."""
     issue = cache(lambda certificate: certificate.issue(world.root))
-    results = []
+    results: list[tuple[list[str], str]] = []
     batch = list(cases)
     for start in range(0, len(batch), _BATCH):
         with ExitStack() as stack:
