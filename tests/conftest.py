@@ -203,6 +203,15 @@ def world(
         yield World(root, build_firmware(ca_path), server.port)
 
 
+@pytest.fixture
+def full_port(world: World, tmp_path: Path) -> Iterator[int]:
+    """Return the port of a server that resumes no session: relays count its records."""
+    identity = world.root.issue_server("ecdsa", HOST)
+    options = ("-www", "-no_ticket", "-no_cache", "-no_tls1_3")
+    with run_s_server(identity, tmp_path / "full", *options) as server:
+        yield server.port
+
+
 @pytest.fixture(params=["net", "tls"])
 def module(request: pytest.FixtureRequest) -> str:
     """Name the Lua module whose sockets the test uses: it runs once for each."""

@@ -75,10 +75,7 @@ def format_table(rows: list[Negotiated]) -> str:
     names = [field.name.replace("_", " ") for field in fields(Negotiated)]
     table = [tuple(names), *(astuple(row) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return "".join(
-        "  ".join(map(str.ljust, line, widths)).rstrip() + "\n"  # type: ignore[arg-type] # mypy sees str.ljust's default
-        for line in table
-    )
+    return "".join("  ".join(map(str.ljust, line, widths)).rstrip() + "\n" for line in table)
 
 
 def _find(pattern: str, log: str) -> str:

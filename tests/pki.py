@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+Digest = hashes.SHA224 | hashes.SHA256 | hashes.SHA384 | hashes.SHA512
 _DAY = timedelta(days=1)
 _CURVES: dict[str, ec.EllipticCurve] = {
     "ecdsa": ec.SECP256R1(),
@@ -44,7 +45,7 @@ class Identity:
         start: timedelta = -_DAY,
         end: timedelta = 30 * _DAY,
         usage: x509.ObjectIdentifier = ExtendedKeyUsageOID.SERVER_AUTH,
-        digest: hashes.HashAlgorithm | None = None,
+        digest: Digest | None = None,
         pss: bool = False,
     ) -> Identity:
         """Make a server's identity for host names and addresses, valid from and to, from now.
@@ -87,7 +88,7 @@ class Identity:
         *,
         start: timedelta = -_DAY,
         end: timedelta = 30 * _DAY,
-        digest: hashes.HashAlgorithm | None = None,
+        digest: Digest | None = None,
         pss: bool = False,
     ) -> Identity:
         builder = _start_certificate(key, name, self.certificate.subject, start, end)

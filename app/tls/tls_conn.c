@@ -205,6 +205,9 @@ size_t tls_conn_read(struct tls_conn *conn, void *buffer, size_t length)
     if (result > 0) {
         return (size_t)result;
     }
+    if (result == 0 && !conn->read_to_end) {
+        return 0; /* an empty record */
+    }
     switch (result) {
     case MBEDTLS_ERR_SSL_WANT_READ:
     case MBEDTLS_ERR_SSL_WANT_WRITE:
