@@ -183,8 +183,7 @@ def list_told(world: World, servers: Servers, *events: str) -> dict[str, tuple[s
 
 def test_each_failure_is_told_once(world: World, servers: Servers) -> None:
     assert list_told(world, servers, "reconnection", "disconnection") == {
-        name: (f"true\t{event}\t{text}", "open\t1")
-        for name, (_, _, event, text) in servers.items()
+        name: (f"true\t{event}\t{text}", "open\t1") for name, (_, _, event, text) in servers.items()
     }
 
 
