@@ -140,6 +140,25 @@ def native_server(shared_dir: Path, source_archives: dict[str, Path]) -> Callabl
     return build
 
 
+@pytest.fixture(scope="session")
+def build_profile(whole_build: Path) -> Callable[[str], Path]:
+    """Return a function that builds the rest of a profile in TOML and returns its directory."""
+
+    def build(settings: str) -> Path:
+        shared_dir = whole_build.parent
+        build_dir = shared_dir / sha256(settings.encode()).hexdigest()[:16]
+        with hold(shared_dir):
+            if not build_dir.exists():
+                new_dir = shutil.copytree(whole_build, shared_dir / "new")
+                profile_path = new_dir / "test.toml"
+                profile_path.write_text(f'schema = 1\nname = "test"\n{settings}')
+                build_into(new_dir, "--profile", str(profile_path))
+                new_dir.rename(build_dir)
+        return build_dir
+
+    return build
+
+
 @pytest.fixture
 def own_build(whole_build: Path, tmp_path: Path) -> Path:
     """Return a copy of the whole build, `build` in the test's directory, for the test to change."""

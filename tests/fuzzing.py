@@ -17,6 +17,7 @@ from pathlib import Path
 from native_build import MBEDTLS_BASE64, ROOT, compile_native
 
 STORE = ("app/tls/tls_store.c", "app/tls/tls_record.c", "tests/native/host_flash.c")
+CREDENTIALS = tuple(f"app/tls/tls_{name}.c" for name in ("credentials", "intake", "pem"))
 CORPUS_DIR = Path(__file__).parent / "fuzz" / "corpus"
 FLAGS = ("-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all")
 
@@ -43,7 +44,9 @@ class Target:
 
 TARGETS = (
     Target("fuzz_boot_image", ("app/boot/boot_image.c",), 512),
+    Target("fuzz_credentials", (*CREDENTIALS, *STORE), 2048, ("*.c",)),
     Target("fuzz_pem", ("app/tls/tls_pem.c",), 1024, MBEDTLS_BASE64),
+    Target("fuzz_sntp", ("app/net/sntp_packet.c",), 128),
     Target("fuzz_store", STORE, 512),
 )
 

@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA = 20, 21, 22, 23
-SERVER_HELLO, CERTIFICATE, SERVER_KEY_EXCHANGE = 2, 11, 12
 _SILENCE_LIMIT = 60  # seconds that a relay waits for either side
 _HEADER = struct.Struct("!BHH")
 
@@ -31,6 +30,10 @@ class Record:
         """Return the same bytes in records of at most this size."""
         starts = range(0, len(self.body), size)
         return [Record(self.kind, self.body[start : start + size]) for start in starts]
+
+
+class Last(bytes):
+    """What to send before the connection is closed in the server's name."""
 
 
 # What to send in place of the server's nth record, from 0: bytes as they are.
@@ -83,7 +86,10 @@ def _relay(client: socket.socket, server: socket.socket, rewrite: Rewrite, pause
     upward.start()
     with suppress(OSError):
         for number, record in enumerate(_read_records(server)):
-            _send(client, rewrite(number, record), pause)
+            data = rewrite(number, record)
+            _send(client, data, pause)
+            if isinstance(data, Last):
+                break
         client.shutdown(socket.SHUT_WR)
     upward.join(_SILENCE_LIMIT)
 

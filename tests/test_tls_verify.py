@@ -258,7 +258,10 @@ def test_callback_that_closes_or_reopens_its_socket(firmware: Path, one: Site) -
           if closed then closed:close() neighbour:close() end
           closed, neighbour = nil, nil
           collectgarbage() collectgarbage()
-          asked = ("x"):rep(300) .. k
+          local filled = {}
+          for number = 1, 40 do filled[number] = ("%c"):format(32 + number):rep(300) end
+          filled = nil
+          collectgarbage()
           return k == 1 and ca or nil
         end)
         open("third")

@@ -21,10 +21,10 @@ static lua_Number check_seconds(lua_State *L)
 /* rtctime.get() -> seconds, microseconds, rate; 0, 0, 0 while the board does not know the time */
 static int rtctime_get(lua_State *L)
 {
-    int64_t now = board_epoch_micros();
+    uint64_t now = (uint64_t)board_epoch_micros(); /* a signed remainder costs 900 bytes of flash */
 
-    lua_pushnumber(L, (lua_Number)(now / 1000000));
-    lua_pushnumber(L, (lua_Number)(now % 1000000));
+    lua_pushnumber(L, (lua_Number)(now / 1000000u));
+    lua_pushnumber(L, (lua_Number)(now % 1000000u));
     lua_pushinteger(L, 0);
     return 3;
 }
@@ -53,7 +53,7 @@ static int rtctime_epoch2cal(lua_State *L)
 {
     struct tm date;
 
-    calendar_date((int64_t)check_seconds(L), &date);
+    calendar_date((uint64_t)check_seconds(L), &date);
     lua_createtable(L, 0, 8);
     set_field(L, "year", date.tm_year + 1900);
     set_field(L, "mon", date.tm_mon + 1);

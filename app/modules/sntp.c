@@ -184,11 +184,11 @@ static void set_number(lua_State *L, const char *key, lua_Number value)
 /* Push seconds, microseconds, server and a table, as NodeMCU has them. */
 static void push_success(lua_State *L, const struct sntp *sntp)
 {
-    int64_t now = board_epoch_micros();
+    uint64_t now = (uint64_t)board_epoch_micros();
     bool is_large = sntp->offset_us / 1000000 != 0;
 
-    lua_pushnumber(L, (lua_Number)(now / 1000000));
-    lua_pushnumber(L, (lua_Number)(now % 1000000));
+    lua_pushnumber(L, (lua_Number)(now / 1000000u));
+    lua_pushnumber(L, (lua_Number)(now % 1000000u));
     lua_pushstring(L, ipaddr_ntoa(&sntp->address));
     lua_createtable(L, 0, 4);
     set_number(L, is_large ? "offset_s" : "offset_us",

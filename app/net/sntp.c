@@ -23,10 +23,10 @@ static void set_clock(struct sntp *sntp)
     if (in_server > 0 && in_server <= delay) {
         delay -= in_server;
     }
-    int64_t now = reply->sent + delay / 2; /* the way back took half of it */
+    uint64_t now = (uint64_t)(reply->sent + delay / 2); /* the way back took half of it */
     sntp->delay_us = (uint32_t)delay;
-    sntp->offset_us = now - board_epoch_micros();
-    board_set_epoch(now / 1000000, (uint32_t)(now % 1000000));
+    sntp->offset_us = (int64_t)now - board_epoch_micros();
+    board_set_epoch((int64_t)(now / 1000000u), (uint32_t)(now % 1000000u));
 }
 
 static void on_reply(void *argument, struct udp_pcb *pcb, struct pbuf *data,

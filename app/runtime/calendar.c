@@ -17,7 +17,7 @@ static uint32_t count_days(uint32_t year, int month)
     return lengths[month] + (month == 1 && is_leap(year) ? 1u : 0u);
 }
 
-void calendar_date(int64_t seconds, struct tm *date)
+void calendar_date(uint64_t seconds, struct tm *date)
 {
     uint32_t days = (uint32_t)(seconds / SECONDS_A_DAY), year = 1970, length;
     uint32_t second = (uint32_t)(seconds % SECONDS_A_DAY);

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <time.h>
 
-/* The date of `seconds` since 1970, not negative. */
-void calendar_date(int64_t seconds, struct tm *date);
+/* The date of `seconds` since 1970. */
+void calendar_date(uint64_t seconds, struct tm *date);
 
 #endif

@@ -45,8 +45,10 @@ int tls_error_from_mbedtls(int result, bool in_handshake)
     case MBEDTLS_ERR_SSL_BAD_CERTIFICATE:
     case MBEDTLS_ERR_X509_FATAL_ERROR: /* more certificates than the profile allows */
         return TLS_ERR_CERTIFICATE;
-    case MBEDTLS_ERR_SSL_BAD_INPUT_DATA:      /* asked to fetch more than the buffer holds */
-    case MBEDTLS_ERR_SSL_FEATURE_UNAVAILABLE: /* so says 2.28 of a message in several records */
+#if MBEDTLS_VERSION_MAJOR < 3
+    case MBEDTLS_ERR_SSL_FEATURE_UNAVAILABLE: /* a message in several records */
+#endif
+    case MBEDTLS_ERR_SSL_BAD_INPUT_DATA: /* asked to fetch more than the buffer holds */
         return TLS_ERR_RECORD_SIZE;
     case MBEDTLS_ERR_SSL_INVALID_RECORD:
         return in_handshake ? TLS_ERR_NOT_TLS : TLS_ERR_RECORD;

@@ -63,8 +63,10 @@ static void read_option(struct server_options *options, const char *name, const 
         options->suite = value;
     } else if (strcmp(name, "tickets") == 0) {
         options->tickets = strcmp(value, "yes") == 0;
-    } else if (strcmp(name, "renegotiate") == 0) {
-        options->renegotiate = strcmp(value, "yes") == 0;
+    } else if (strcmp(name, "first") == 0) {
+        options->first = value;
+    } else if (strcmp(name, "times") == 0) {
+        options->times = (unsigned)strtoul(value, NULL, 10);
     } else {
         server_die("option %s", name);
     }
@@ -124,7 +126,7 @@ static bool read_request(void)
     return false;
 }
 
-static void serve(bool renegotiate)
+static void serve(const struct server_options *options)
 {
     static const char head[] = "HTTP/1.0 200 ok\r\n\r\n";
     static char body[BODY_LENGTH];
@@ -133,17 +135,28 @@ static void serve(bool renegotiate)
         server_report("ended", "before the request");
         return;
     }
-    if (renegotiate) {
-        tls_renegotiate();
+    for (unsigned i = 0; options->first != NULL && i < options->times; i++) {
+        tls_do(options->first);
     }
     memset(body, 'x', sizeof body);
     bool sent = tls_write(head, strlen(head)) >= 0 && tls_write(body, sizeof body) >= 0;
     server_report("ended", sent ? "after the answer" : "before the answer");
 }
 
+/* Close when the client has, so that nothing unread makes a reset of it. */
+static void finish(int client)
+{
+    char unread[256];
+
+    shutdown(client, SHUT_WR);
+    while (read(client, unread, sizeof unread) > 0) {
+    }
+    close(client);
+}
+
 int main(int argc, char **argv)
 {
-    struct server_options options = {0};
+    struct server_options options = {.times = 1};
 
     (void)argc;
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -157,9 +170,9 @@ int main(int argc, char **argv)
             return 1;
         }
         if (tls_accept(client)) {
-            serve(options.renegotiate);
+            serve(&options);
         }
         tls_close();
-        close(client);
+        finish(client);
     }
 }

@@ -20,7 +20,8 @@ struct server_options {
     const char *client_ca; /* DER file: clients must show a certificate of this CA; NULL: none */
     const char *suite;     /* the only cipher suite, by the library's name; NULL: its own choice */
     bool tickets;          /* keep sessions in tickets; without it, under their ID */
-    bool renegotiate;      /* ask for a new handshake before the answer */
+    const char *first;     /* something to do before each answer; see tls_do() */
+    unsigned times;        /* how often to do it */
 };
 
 /* Set the library up, once. Calls server_die() when that fails. */
@@ -29,8 +30,11 @@ void tls_start(const struct server_options *options);
 /* A handshake on a connected socket; what was agreed on is reported. False when it failed. */
 bool tls_accept(int socket);
 
-/* Ask the client for a new handshake. */
-void tls_renegotiate(void);
+/*
+ * What servers rarely do: "renegotiate" (ask for a new handshake), "warn" (send a warning alert),
+ * "fail" (send a fatal alert) or "empty" (send a record with nothing in it).
+ */
+void tls_do(const char *what);
 
 /* As read() and write(), but write everything; 0 from tls_read() when the client ended TLS. */
 int tls_read(char *buffer, size_t length);

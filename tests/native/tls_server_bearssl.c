@@ -18,6 +18,9 @@ void tls_start(const struct server_options *options)
 {
     size_t length;
 
+    if (options->first != NULL && strcmp(options->first, "renegotiate") != 0) {
+        server_die("all it can do before its answer is to renegotiate");
+    }
     if (options->client_ca != NULL || options->suite != NULL || options->tickets) {
         server_die("no client certificates, no choice of suites and no tickets");
     }
@@ -76,9 +79,9 @@ bool tls_accept(int socket)
     return true;
 }
 
-void tls_renegotiate(void)
+void tls_do(const char *what)
 {
-    server_report("renegotiation", "%d", br_ssl_engine_renegotiate(&server.eng));
+    server_report("did", "%s: %d", what, br_ssl_engine_renegotiate(&server.eng));
 }
 
 int tls_read(char *buffer, size_t length)

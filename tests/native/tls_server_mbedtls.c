@@ -99,9 +99,7 @@ void tls_start(const struct server_options *options)
     mbedtls_debug_set_threshold(3);
     load_identity(options);
     keep_sessions(options->tickets);
-    if (options->renegotiate) {
-        mbedtls_ssl_conf_renegotiation(&config, MBEDTLS_SSL_RENEGOTIATION_ENABLED);
-    }
+    mbedtls_ssl_conf_renegotiation(&config, MBEDTLS_SSL_RENEGOTIATION_ENABLED);
     if (options->suite != NULL) {
         suites[0] = mbedtls_ssl_get_ciphersuite_id(options->suite);
         if (suites[0] == 0) {
@@ -145,10 +143,22 @@ bool tls_accept(int socket)
     return true;
 }
 
-void tls_renegotiate(void)
+void tls_do(const char *what)
 {
-    int result = mbedtls_ssl_renegotiate(&ssl);
-    server_report("renegotiation", "%d", result);
+    int result = 0;
+
+    if (strcmp(what, "renegotiate") == 0) {
+        result = mbedtls_ssl_renegotiate(&ssl);
+    } else if (strcmp(what, "warn") == 0) {
+        result = mbedtls_ssl_send_alert_message(&ssl, MBEDTLS_SSL_ALERT_LEVEL_WARNING,
+                                                MBEDTLS_SSL_ALERT_MSG_USER_CANCELED);
+    } else if (strcmp(what, "fail") == 0) {
+        result = mbedtls_ssl_send_alert_message(&ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL,
+                                                MBEDTLS_SSL_ALERT_MSG_ACCESS_DENIED);
+    } else if (strcmp(what, "empty") == 0) {
+        result = mbedtls_ssl_write(&ssl, NULL, 0);
+    }
+    server_report("did", "%s: %d", what, result);
 }
 
 int tls_read(char *buffer, size_t length)
