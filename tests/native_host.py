@@ -82,6 +82,11 @@ def prepare(shared_dir: Path, *flags: str, profile: str = "default") -> Native:
     return Native(work_dir, flags, *trees)
 
 
+def list_client_sources() -> list[Path]:
+    """Return the firmware's files that make a TLS client, but for its network and board."""
+    return [*sorted((app_dir() / "tls").glob("*.c")), app_dir() / "runtime/calendar.c"]
+
+
 def compile_objects(sources: Iterable[Path], flags: Sequence[str], out_dir: Path) -> list[Path]:
     """Compile C files, as many at a time as there are processors."""
     out_dir.mkdir(parents=True, exist_ok=True)

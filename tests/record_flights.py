@@ -19,12 +19,18 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from native_host import NATIVE, SANITIZERS, compile_objects, link_program, prepare
+from native_host import (
+    NATIVE,
+    SANITIZERS,
+    compile_objects,
+    link_program,
+    list_client_sources,
+    prepare,
+)
 from peers import run_s_server
 from pki import Identity, make_authority, make_pem
 
 from nodemcu_tls_build.render import render_server_ca
-from nodemcu_tls_build.resources import app_dir
 
 HOST = "server.test"
 CORPUS = Path(__file__).parent / "fuzz/corpus/fuzz_tls_conn"
@@ -210,7 +216,7 @@ def _build(directory: Path) -> Path:
     native = prepare(directory, *SANITIZERS)
     source = directory / "server_ca.c"
     source.write_text(render_server_ca(None))
-    sources = [*sorted((app_dir() / "tls").glob("*.c")), *(NATIVE / name for name in _SOURCES)]
+    sources = [*list_client_sources(), *(NATIVE / name for name in _SOURCES)]
     objects = compile_objects([*sources, source], native.own_flags, directory / "own")
     objects += native.compile_upstream()
     return link_program(objects, [*SANITIZERS, WRAP], directory / "record_flights")

@@ -11,13 +11,19 @@ from pathlib import Path
 
 import pytest
 from emulated import HOST
-from native_host import NATIVE, SANITIZERS, compile_objects, link_program, prepare
+from native_host import (
+    NATIVE,
+    SANITIZERS,
+    compile_objects,
+    link_program,
+    list_client_sources,
+    prepare,
+)
 from peers import run_s_server
 from pki import Identity, make_authority, make_pem
 
 from nodemcu_tls_build.certs import load_ca_file
 from nodemcu_tls_build.render import render_server_ca
-from nodemcu_tls_build.resources import app_dir
 
 _WRAPPED = ("malloc", "calloc", "realloc", "free")
 _SOURCES = ("host_board.c", "host_flash.c", "host_stream.c", "failing_heap.c", "tls_check.c")
@@ -41,7 +47,7 @@ def build_check(profile: str, root: Identity, shared_dir: Path, directory: Path)
     ca_path, source = directory / "ca.crt", directory / "server_ca.c"
     ca_path.write_bytes(make_pem(root.certificate))
     source.write_text(render_server_ca(load_ca_file(ca_path, now=datetime.now(UTC))))
-    sources = [*sorted((app_dir() / "tls").glob("*.c")), source]
+    sources = [*list_client_sources(), source]
     sources += [NATIVE / name for name in _SOURCES]
     objects = compile_objects(sources, native.own_flags, directory / "objects")
     objects += native.compile_upstream()
