@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 
-import pytest
 from emulated import HOST, World
 from peers import answer, make_tls_context, run_peer
 from relay import (

@@ -7,10 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-from emulated import HOST, run_lua
-from peers import run_s_server
-from pki import make_authority, make_pem
 from test_board_flash import make_build
 
 from nodemcu_tls_build.memmap import BOOT_OFFSET, IROM_OFFSET, KIB

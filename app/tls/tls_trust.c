@@ -4,6 +4,8 @@
 
 #include <mbedtls/md.h>
 
+#include "tls_platform.h"
+
 /* Each part goes in with its length, so that no two lists of parts look the same. */
 static int add(mbedtls_md_context_t *digest, const void *data, size_t length)
 {
@@ -28,10 +30,9 @@ static int add_all(mbedtls_md_context_t *digest, const char *host, uint16_t port
 {
     const char *name = options->server_name != NULL ? options->server_name : "";
     const unsigned char flags[] = {
-        (unsigned char)(port >> 8),
-        (unsigned char)port,
-        options->verify_host,
-        options->send_name,
+        (unsigned char)(port >> 8), (unsigned char)port,         options->verify_host,
+        options->send_name,         tls_platform_clock_is_set(), /* before that, dates are not
+                                                                    looked at in full */
     };
     int result = mbedtls_md_starts(digest);
 

@@ -3,7 +3,7 @@
  *
  * A resumed handshake shows no certificate, so a session is only as good as the checks it began
  * with: it is for the same server, checked for the same name against the same CA certificates
- * and pins, by a client with the same identity.
+ * and pins, with a clock or without, by a client with the same identity.
  */
 #ifndef TLS_TRUST_H
 #define TLS_TRUST_H
