@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import struct
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +13,12 @@ from time_servers import NOW, UNIX_EPOCH, Answer, Server, run_server, send
 
 QUESTION = bytes([0x23]) + bytes(39)  # version 4, client; then the cookie
 
-PRELUDE = """
+PRELUDE = f"""
+local expected = {NOW}
 local function done(...)
   local seconds, microseconds, server, info = ...
+  local late = seconds - expected -- of the time on its way
+  if late >= 0 and late < 5 then seconds = expected end
   print("done", seconds, server, info.stratum, info.leap, select("#", ...))
 end
 local function failed(...) print("failed", ...) end
@@ -37,20 +39,20 @@ def test_good_answer_sets_the_clock(firmware: Path) -> None:
     script = """
         print(sntp.sync("%s:%d", function(seconds, microseconds, server, info)
           local now, us, rate = rtctime.get()
-          print(server, seconds, now - seconds, us - microseconds < 500000, rate)
-          print(microseconds >= 250000, microseconds < 1000000)
-          print(info.stratum, info.leap, info.offset_s, info.offset_us)
-          print(info.delay_us > 0, info.delay_us < 1000000, os.time() - seconds)
+          local told = seconds + microseconds / 1e6
+          local passed = told - %d.25 - info.delay_us / 2e6 -- since the answer came
+          print(server, passed > -1e-5 and passed < 5, now + us / 1e6 - told < 5, rate)
+          print(info.stratum, info.leap, seconds - info.offset_s < 5, info.offset_us)
+          print(microseconds %% 1 == 0, microseconds < 1e6, info.delay_us > 0)
         end, error))
     """
     with run_server(send(Answer(leap=1, stratum=15))) as server:
-        result = run_lua(firmware, script % (HOST, server.port), "--clock", "none")
+        result = run_lua(firmware, script % (HOST, server.port, NOW), "--clock", "none")
     assert result.stdout.splitlines() == [
         "",
-        f"{GATEWAY}\t{NOW}\t0\ttrue\t0",
-        "true\ttrue",
-        f"15\t1\t{NOW}\tnil",
-        "true\ttrue\t0",
+        f"{GATEWAY}\ttrue\ttrue\t0",
+        "15\t1\ttrue\tnil",
+        "true\ttrue\ttrue",
     ]
     (question,) = server.questions
     assert question[:40] == QUESTION
@@ -59,19 +61,20 @@ def test_good_answer_sets_the_clock(firmware: Path) -> None:
 
 def test_small_change_is_told_in_microseconds(firmware: Path) -> None:
     script = """
-        sntp.sync("%s:%d", function(_, _, _, info)
+        local turns = 0
+        local function again(_, _, _, info)
+          turns = turns + 1 -- on a slow machine the way takes more than a second now and then
+          if turns == 1 or (info.offset_s and turns < 20) then
+            return sntp.sync("%s:%d", again, error)
+          end
           print(info.offset_s, math.abs(info.offset_us) < 1e6)
-        end)
+        end
+        again()
     """
-
-    def serve(
-        listener: socket.socket, question: bytes, client: tuple[str, int], number: int
-    ) -> None:
-        listener.sendto(Answer(seconds=int(time.time())).make(question), client)
-
-    with run_server(serve) as server:
+    with run_server(send(Answer())) as server:
         result = run_lua(firmware, script % (HOST, server.port))
     assert result.stdout == "nil\ttrue\n"
+    assert len(server.questions) > 1
 
 
 GOOD = [f"done\t{NOW}\t{GATEWAY}\t2\t0\t4"]
@@ -91,7 +94,7 @@ GOOD = [f"done\t{NOW}\t{GATEWAY}\t2\t0\t4"]
 )
 def test_answers_that_are_taken(firmware: Path, answer: Answer, seconds: int) -> None:
     with run_server(send(answer)) as server:
-        printed = sync(firmware, server)
+        printed = sync(firmware, server, script=f"expected = {seconds}")
     assert printed == [f"done\t{seconds}\t{GATEWAY}\t2\t{answer.leap}\t4"]
 
 
@@ -141,9 +144,9 @@ UNSET = {
 
 @pytest.mark.parametrize("answer", UNSET.values(), ids=UNSET)
 def test_server_that_does_not_know_the_time(firmware: Path, answer: Answer) -> None:
-    script = "tmr.create():alarm(900, tmr.ALARM_SINGLE, function() print(os.time() < 2e9) end)"
+    script = "local function failed(...) print('failed', ...) print(os.time() < NOW) end"
     with run_server(send(answer)) as server:
-        printed = sync(firmware, server, script=script)
+        printed = sync(firmware, server, script=script.replace("NOW", str(NOW)))
     assert printed == [f"failed\t6\t{HOST}:{server.port}", "true"]
     assert len(server.questions) == 1
 
@@ -250,13 +253,18 @@ def test_one_at_a_time_and_again_from_the_callback(firmware: Path) -> None:
 
 
 def test_without_callbacks(firmware: Path) -> None:
-    script = f"sntp.sync('{HOST}:%d') tmr.create():alarm(1500, 0, function() print(os.time()) end)"
+    script = f"""
+        sntp.sync("{HOST}:%d")
+        tmr.create():alarm(50, tmr.ALARM_AUTO, function(t)
+          if os.time() >= {NOW} then t:stop() end
+        end)
+    """
     with run_server(send(Answer())) as server:
         result = run_lua(firmware, script % server.port)
-        assert result.stdout.startswith("20000000")
+    assert (result.returncode, result.stdout) == (0, "")
     with run_server(send(Answer(stratum=0))) as server:
         result = run_lua(firmware, f"sntp.sync('{HOST}:{server.port}')")
-        assert (result.returncode, result.stdout) == (0, "")
+    assert (result.returncode, result.stdout) == (0, "")
 
 
 def test_heap_comes_back(firmware: Path) -> None:
