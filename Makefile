@@ -4,15 +4,16 @@ PYTHON ?= python3
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 VENV := .venv
 BIN := $(VENV)/bin
+FUZZ_SECONDS ?= 60
 C_FILES = $(shell git ls-files 'app/*.c' 'app/*.h' 'tests/*.c' 'tests/*.h' ':!tests/golden')
 
 BUILD_PACKAGES := gcc-xtensa-lx106 binutils-xtensa-lx106 picolibc-xtensa-lx106-elf \
     qemu-system-misc python3-venv
 TEST_PACKAGES := $(BUILD_PACKAGES) gcc libc6-dev clang clang-format libclang-rt-14-dev openssl \
-    dnsmasq-base iproute2
+    dnsmasq-base iproute2 gnutls-bin libwolfssl-dev libbearssl-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help build test check lint format bench clean build-packages test-packages
+.PHONY: help build test check lint format fuzz bench clean build-packages test-packages
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +36,10 @@ format: test-packages $(VENV)/.developer ## lay out Python and C as lint wants i
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	clang-format -i $(C_FILES)
+
+# With FUZZ_ARGS=--keep the corpora grow; with names of targets, only those run.
+fuzz: test-packages $(VENV)/.developer ## fuzz each parser for FUZZ_SECONDS (60)
+	$(BIN)/python tests/fuzzing.py --seconds $(FUZZ_SECONDS) $(FUZZ_ARGS)
 
 bench: build ## time builds and --help
 	$(BIN)/python tests/bench.py

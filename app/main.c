@@ -57,9 +57,10 @@ static int open_libraries(lua_State *L)
         const char *name;
         lua_CFunction open;
     } later[] = {
-        {"table", luaopen_table}, {"math", luaopen_math}, {"debug", luaopen_debug},
-        {"os", luaopen_os_small}, {"node", luaopen_node}, {"tmr", luaopen_tmr},
-        {"net", luaopen_net},     {"tls", luaopen_tls},
+        {"table", luaopen_table},     {"math", luaopen_math}, {"debug", luaopen_debug},
+        {"os", luaopen_os_small},     {"node", luaopen_node}, {"tmr", luaopen_tmr},
+        {"net", luaopen_net},         {"tls", luaopen_tls},   {"sntp", luaopen_sntp},
+        {"rtctime", luaopen_rtctime},
     };
 
     lua_pushcfunction(L, luaopen_base);
@@ -125,7 +126,8 @@ static void run_script(lua_State *L)
 
 static bool is_anything_pending(void)
 {
-    return tmr_pending() || net_pending() || socket_pending() || stream_any_unsent();
+    return tmr_pending() || net_pending() || socket_pending() || sync_pending() ||
+           stream_any_unsent();
 }
 
 /* Protected, so that running out of memory between two callbacks is an error like any other. */
@@ -135,6 +137,7 @@ static int poll_modules(lua_State *L)
 
     *busy = tmr_poll(L);
     *busy |= net_poll(L);
+    *busy |= sync_poll(L);
     *busy |= socket_poll(L);
     return 0;
 }

@@ -16,9 +16,12 @@ from pathlib import Path
 import pytest
 from emulated import GATEWAY, HOST, World
 from lua_steps import Site, run_site
+from native_servers import build_server
+from native_tls import NativeTls, make_native_tls
 from peers import Peer, Serve, StartPeer, make_tls_context, run_peer, run_s_server
 from pki import make_authority, make_pem
 
+from nodemcu_tls_build.build import LWIP_VERSION
 from nodemcu_tls_build.sources import default_cache_dir, find_source, load_lock
 
 _GOLDEN_DIR = Path(__file__).parent / "golden"
@@ -126,6 +129,19 @@ def whole_build(shared_dir: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def native_server(shared_dir: Path, source_archives: dict[str, Path]) -> Callable[[str], Path]:
+    """Return a function that builds the server on `mbedtls`, `wolfssl` or `bearssl`."""
+
+    def build(library: str) -> Path:
+        directory = shared_dir / "servers"
+        directory.mkdir(exist_ok=True)
+        with hold(directory):
+            return build_server(library, directory, source_archives["mbedtls-3.6.6"])
+
+    return build
+
+
+@pytest.fixture(scope="session")
 def build_profile(whole_build: Path) -> Callable[[str], Path]:
     """Return a function that builds the rest of a profile in TOML and returns its directory."""
 
@@ -156,6 +172,24 @@ def firmware(build_firmware: Callable[[Path | None], Path]) -> Path:
     return build_firmware(None)
 
 
+@pytest.fixture(scope="session", params=["3.6.6", "2.28.3"])
+def native_tls(
+    request: pytest.FixtureRequest, source_archives: dict[str, Path], shared_dir: Path
+) -> NativeTls:
+    """Return each mbedTLS, with a server, compiled for this machine under sanitizers."""
+
+    def find(name: str, version: str) -> Path:
+        archive = source_archives[f"{name}-{version}"]
+        cache_dir = shared_dir / "cache"
+        return find_source(
+            name, version, archive_dir=archive.parent, cache_dir=cache_dir, report=print
+        ).path
+
+    with hold(shared_dir):
+        trees = find("mbedtls", request.param), find("lwip", LWIP_VERSION)
+        return make_native_tls(request.param, *trees, shared_dir)
+
+
 @pytest.fixture(scope="session")
 def world(
     build_firmware: Callable[[Path | None], Path], tmp_path_factory: pytest.TempPathFactory
@@ -182,6 +216,15 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Return another authority that no build knows, and a server of its."""
     with run_site(make_authority("ecdsa", "Two"), tmp_path_factory.mktemp("two")) as site:
         yield site
+
+
+@pytest.fixture
+def full_port(world: World, tmp_path: Path) -> Iterator[int]:
+    """Return the port of a server that resumes no session: relays count its records."""
+    identity = world.root.issue_server("ecdsa", HOST)
+    options = ("-www", "-no_ticket", "-no_cache", "-no_tls1_3")
+    with run_s_server(identity, tmp_path / "full", *options) as server:
+        yield server.port
 
 
 @pytest.fixture(params=["net", "tls"])

@@ -19,7 +19,7 @@ MBEDTLS_VERSIONS = ("3.6.6", "2.28.3")
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 MBEDTLS_BASE64 = ("base64.c", "constant_time.c", "platform_util.c")
 
-_CC = ("clang", "-std=gnu99", "-g", "-O1", "-fno-omit-frame-pointer")
+_CC = ("clang", "-std=gnu99", "-g", "-O1", "-fno-omit-frame-pointer", "-ffunction-sections")
 _WARNINGS = ("-Wall", "-Wextra", "-Wshadow", "-Wmissing-prototypes", "-Werror")
 _INCLUDES = ("app/include", "app/boot", "app/tls", "app/net", "app/board", "tests/native")
 _LIMIT = 300
@@ -49,7 +49,9 @@ def compile_native(
         objects = [library_dir / f"{path.stem}.o" for path in files]
     own = [ROOT / name for name in sources]
     includes = [f"-I{ROOT / name}" for name in _INCLUDES]
-    _run(*_CC, *_WARNINGS, *flags, *includes, *upstream, *own, *objects, "-o", program, cwd=ROOT)
+    # What nobody calls goes, so that only its users need what it calls itself.
+    link = ["-Wl,--gc-sections", "-o", program]
+    _run(*_CC, *_WARNINGS, *flags, *includes, *upstream, *own, *objects, *link, cwd=ROOT)
     return program
 
 

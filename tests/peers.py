@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import ssl
 import struct
-import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pki import Identity
+from servers import START_LIMIT, Server, start_server, wait_for_line
 
-_START_LIMIT = 20  # seconds
 _SILENCE_LIMIT = 60  # seconds that a peer waits for the other side
-
-
-@dataclass
-class OpensslServer:
-    """A running s_server: where it listens and what it said so far."""
-
-    port: int
-    log_path: Path
-
-    def read_log(self) -> str:
-        return self.log_path.read_text(errors="replace")
 
 
 @contextmanager
 def run_s_server(
     identity: Identity, directory: Path, *options: str, cwd: Path | None = None
-) -> Iterator[OpensslServer]:
+) -> Iterator[Server]:
     """Run `openssl s_server` on a port of its own choice; it tells what the client sent."""
     files = identity.write(directory)
     command = ["openssl", "s_server", "-accept", "127.0.0.1:0", "-tlsextdebug", *options]
@@ -42,25 +28,9 @@ def run_s_server(
     if identity.chain:
         command += ["-cert_chain", str(files.chain_path)]
     log_path = directory / "s_server.log"
-    with log_path.open("wb") as log:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=cwd
-        )
-    try:
-        yield OpensslServer(_wait_for_port(process, log_path), log_path)
-    finally:
-        process.kill()
-        process.wait(_START_LIMIT)
-
-
-def _wait_for_port(process: subprocess.Popen[bytes], log_path: Path) -> int:
-    deadline = time.monotonic() + _START_LIMIT
-    while time.monotonic() < deadline and process.poll() is None:
-        match = re.search(r"^ACCEPT .*:(\d+)$", log_path.read_text(errors="replace"), re.MULTILINE)
-        if match:
-            return int(match[1])
-        time.sleep(0.02)
-    raise AssertionError(f"openssl s_server did not start:\n{log_path.read_text()}")
+    with start_server(command, log_path, cwd=cwd) as process:
+        match = wait_for_line(process, log_path, r"^ACCEPT .*:(\d+)$", START_LIMIT)
+        yield Server(int(match[1]), log_path, process)
 
 
 @dataclass

@@ -9,11 +9,21 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+Digest = hashes.SHA224 | hashes.SHA256 | hashes.SHA384 | hashes.SHA512
 _DAY = timedelta(days=1)
+_CURVES: dict[str, ec.EllipticCurve] = {
+    "ecdsa": ec.SECP256R1(),
+    "secp256r1": ec.SECP256R1(),
+    "secp384r1": ec.SECP384R1(),
+    "secp521r1": ec.SECP521R1(),
+    "secp256k1": ec.SECP256K1(),
+    "brainpoolP256r1": ec.BrainpoolP256R1(),
+    "brainpoolP384r1": ec.BrainpoolP384R1(),
+}
 
 
 @dataclass(frozen=True)
@@ -24,9 +34,9 @@ class Identity:
     certificate: x509.Certificate
     chain: tuple[x509.Certificate, ...] = ()
 
-    def issue_authority(self, kind: str, name: str) -> Identity:
-        """Make an intermediate authority below this one."""
-        return self._issue(make_key(kind), name, [_make_ca_constraint()])
+    def issue_authority(self, kind: str, name: str, *, end: timedelta = 30 * _DAY) -> Identity:
+        """Make an intermediate authority below this one, valid to `end`, from now."""
+        return self._issue(make_key(kind), name, [_make_ca_constraint()], end=end)
 
     def issue_server(
         self,
@@ -35,13 +45,20 @@ class Identity:
         start: timedelta = -_DAY,
         end: timedelta = 30 * _DAY,
         usage: x509.ObjectIdentifier = ExtendedKeyUsageOID.SERVER_AUTH,
+        digest: Digest | None = None,
+        pss: bool = False,
     ) -> Identity:
-        """Make a server's identity for host names and addresses, valid from and to, from now."""
+        """Make a server's identity for host names and addresses, valid from and to, from now.
+
+        Its signature is made with SHA-256 or `digest`, and as RSASSA-PSS if `pss` says so.
+        """
         extensions: list[x509.ExtensionType] = [
             x509.SubjectAlternativeName([_parse_name(name) for name in names]),
             x509.ExtendedKeyUsage([usage]),
         ]
-        return self._issue(make_key(kind), names[0], extensions, start=start, end=end)
+        return self._issue(
+            make_key(kind), names[0], extensions, start=start, end=end, digest=digest, pss=pss
+        )
 
     def issue_client(self, kind: str, name: str) -> Identity:
         """Make a client's identity."""
@@ -71,12 +88,16 @@ class Identity:
         *,
         start: timedelta = -_DAY,
         end: timedelta = 30 * _DAY,
+        digest: Digest | None = None,
+        pss: bool = False,
     ) -> Identity:
         builder = _start_certificate(key, name, self.certificate.subject, start, end)
         for extension in extensions:
             critical = isinstance(extension, x509.BasicConstraints)
             builder = builder.add_extension(extension, critical=critical)
-        certificate = builder.sign(self.key, hashes.SHA256())
+        digest = digest or hashes.SHA256()
+        scheme = padding.PSS(padding.MGF1(digest), digest.digest_size) if pss else None
+        certificate = builder.sign(self.key, digest, rsa_padding=scheme)
         is_root = self.certificate.issuer == self.certificate.subject
         return Identity(key, certificate, () if is_root else (self.certificate, *self.chain))
 
@@ -91,10 +112,10 @@ class IdentityFiles:
 
 
 def make_key(kind: str) -> Key:
-    """Make an `ecdsa` (P-256) or an `rsa` (2048 bits) key."""
-    if kind == "ecdsa":
-        return ec.generate_private_key(ec.SECP256R1())
-    return rsa.generate_private_key(65537, 2048)
+    """Make an `ecdsa` (P-256) or `rsa` (2048 bits) key, or one of a curve or size: `rsa-3072`."""
+    if kind in _CURVES:
+        return ec.generate_private_key(_CURVES[kind])
+    return rsa.generate_private_key(65537, int(kind.partition("-")[2] or 2048))
 
 
 def make_authority(kind: str, name: str = "Test root", *, end: timedelta = 365 * _DAY) -> Identity:

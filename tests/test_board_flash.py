@@ -1,5 +1,7 @@
 """The virtual board's flash: NOR semantics, and contents that outlive the emulator.
 
+So do the credentials in it.
+
 A small program takes the firmware's place on the same board: its image is booted by the same ROM.
 """
 
@@ -16,13 +18,14 @@ import pytest
 from emulated import run_prompt
 
 from nodemcu_tls_build.image import merge_flash_image
-from nodemcu_tls_build.memmap import BOOT_OFFSET, IROM_OFFSET, KIB, SECTOR
+from nodemcu_tls_build.memmap import BOOT_OFFSET, IROM_OFFSET, KIB, SECTOR, find_credentials
 from nodemcu_tls_build.resources import app_dir
 from nodemcu_tls_build.toolchain import find_compiler
 
 SIZE = 1024 * KIB
 FREE = 0x80000  # beyond the program
 RANGE_ERROR = "-1"
+NOT_STORED = "-49"  # TLS_ERR_NOT_STORED
 
 Type = Callable[..., list[str]]
 
@@ -38,10 +41,10 @@ def flash_images(tmp_path_factory: pytest.TempPathFactory) -> dict[int, bytes]:
         *(str(compiler.path), f"--specs={compiler.specs}", "-std=gnu99", "-Os", "-nostartfiles"),
         *("-mlongcalls", "-mtext-section-literals", "-ffunction-sections", "-fdata-sections"),
         *("-Wall", "-Wextra", "-Wshadow", "-Wmissing-prototypes", "-Werror", "-Wl,--gc-sections"),
-        *(f"-I{app / name}" for name in ("include", "board", "board/virtual", "runtime")),
+        *(f"-I{app / name}" for name in ("include", "board", "board/virtual", "runtime", "tls")),
         *(f"-L{app / 'ld'}", "-Tesp8266.ld"),
         *map(str, [Path(__file__).parent / "firmware/flash_program.c", *board_sources]),
-        *map(str, runtime_sources),
+        *map(str, [app / "tls/tls_store.c", app / "tls/tls_record.c", *runtime_sources]),
         *("-Wl,--start-group", "-lc", "-lgcc", "-Wl,--end-group", "-o", "program.elf"),
     ]
     esptool = [sys.executable, "-m", "esptool", "--chip", "esp8266", "elf2image"]
@@ -160,6 +163,49 @@ def test_contents_survive_a_restart(type_lines: Type, tmp_path: Path) -> None:
     for flash_path in (None, tmp_path / "chip.bin"):
         lines = (f"write {FREE} 1234", "restart", f"read {FREE} 2")
         assert type_lines(flash_path, *lines) == ["0", "0 1234"]
+
+
+def test_mapped_flash(type_lines: Type) -> None:
+    assert type_lines(
+        None,
+        f"map {FREE} 2",
+        f"write {FREE} 1234",
+        f"map {FREE} 2",
+        f"map {SIZE - 1} 1",
+        f"map {SIZE - 1} 2",
+        f"map {SIZE + SECTOR} 1",
+        f"map 1 {0xFFFFFFFF}",
+    ) == ["0 ffff", "0", "0 1234", "0 ff", *(["nowhere"] * 3)]
+
+
+@pytest.mark.parametrize("size", [512 * KIB, SIZE])
+def test_credentials_survive(type_lines: Type, tmp_path: Path, size: int) -> None:
+    flash_path, begin = tmp_path / "chip.bin", find_credentials(size)
+    ca, other, client = "0100020000ca", "0100030000cb11", "0100010011" + "02000200" + "2222"
+    assert type_lines(
+        flash_path,
+        *("get 0", "get 1", f"put 0 {ca}", f"put 1 {client}", "get 0", "restart", "get 0", "get 1"),
+        flash_size=size,
+    ) == [NOT_STORED, NOT_STORED, "0", "0", f"0 {ca}", f"0 {ca}", f"0 {client}"]
+    before = flash_path.read_bytes()
+    starts = [before[begin + i * SECTOR :][:4] for i in range(4)]
+    assert starts == [b"NTLS", b"\xff" * 4, b"NTLS", b"\xff" * 4]
+    assert type_lines(
+        flash_path, "get 0", f"put 0 {ca}", "get 1", f"put 0 {other}", flash_size=size
+    ) == [f"0 {ca}", "0", f"0 {client}", "0"]
+    after = flash_path.read_bytes()
+    assert after != before
+    assert [at // SECTOR for at in range(0, size, SECTOR) if differ(before, after, at)] == [
+        begin // SECTOR + 1
+    ]
+    assert type_lines(flash_path, "get 0", "get 1", flash_size=size) == [
+        f"0 {other}",
+        f"0 {client}",
+    ]
+
+
+def differ(before: bytes, after: bytes, start: int) -> bool:
+    return before[start : start + SECTOR] != after[start : start + SECTOR]
 
 
 def test_the_board_has_the_flash_that_the_profile_says(type_lines: Type, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ WARNINGS = ("-Wall", "-Wextra", "-Werror")
 
 VARIANTS = {
     "speed": 'mbedtls.optimise = "speed"\n',
+    "debugging, buffers released": 'mbedtls.debug = true\ntls.idle_buffers = "release"\n',
     "ECDSA only": """\
 tls.key_exchanges = ["ECDHE-ECDSA"]
 tls.ciphers = ["AES"]
@@ -35,6 +36,8 @@ tls.curves = []
 tls.in_buffer = 512
 tls.out_buffer = "16KiB"
 tls.max_fragment = 512
+tls.idle_buffers = "shrink"
+tls.resumption = false
 """,
 }
 
@@ -127,8 +130,7 @@ def test_the_default_compiles_and_lacks_nothing(
     run_capture([f"{compiler.prefix}ld", "-r", "-o", whole, *objects])
     undefined = run_capture([f"{compiler.prefix}nm", "--undefined-only", whole]).split()
     missing = {name for name in undefined if name.startswith(("mbedtls_", "psa_"))}
-    assert missing == set()
-    assert "gmtime" in undefined  # picolibc's will do: nothing of ours has to stand in
+    assert missing == {"mbedtls_platform_gmtime_r"}  # the firmware's
     assert not {"fopen", "open", "socket", "pthread_mutex_lock", "__muldi3"} & set(undefined)
 
 
@@ -181,6 +183,25 @@ int configure(mbedtls_ssl_config *config)
     run_capture([compiler.path, *flags, "-c", source, "-o", tmp_path / "reader.o"])
     undefined = run_capture([f"{compiler.prefix}nm", "--undefined-only", tmp_path / "reader.o"])
     assert "wrong_order" not in undefined
+
+
+def test_what_idle_buffers_resumption_and_debug_decide(tmp_path: Path) -> None:
+    def names(lines: str) -> set[str]:
+        path = tmp_path / "variant.toml"
+        path.write_text(f'schema = 1\nname = "variant"\n{lines}')
+        return set(list_names(load_profile(str(path))))
+
+    default, variable = names(""), "MBEDTLS_SSL_VARIABLE_BUFFER_LENGTH"
+    assert names('tls.idle_buffers = "keep"\n') == default
+    shrunk = names('tls.idle_buffers = "shrink"\ntls.in_buffer = "8KiB"\n')
+    assert shrunk - default == {variable}
+    released = names('tls.idle_buffers = "release"\n')
+    assert released - default == {variable, "NODEMCU_TLS_RELEASE_BUFFERS"}
+    assert default - names("tls.resumption = false\n") == {
+        "MBEDTLS_SSL_SESSION_TICKETS",
+        "NODEMCU_TLS_SESSIONS",
+    }
+    assert names("mbedtls.debug = true\n") - default == {"MBEDTLS_DEBUG_C"}
 
 
 def test_what_2_28_builds_together() -> None:

@@ -38,7 +38,7 @@ def test_the_default_is_what_the_module_documents() -> None:
         "name": "default",
         "description": "The documented defaults of the TLS module: TLS 1.2, fragments of 4 KiB.",
         "board": {"name": "virtual", "flash_size": 1048576},
-        "mbedtls": {"version": "3.6.6", "optimise": "size"},
+        "mbedtls": {"version": "3.6.6", "optimise": "size", "debug": False},
         "tls": {
             "versions": ["1.2"],
             "key_exchanges": ["ECDHE-ECDSA", "ECDHE-RSA", "DHE-RSA"],
@@ -56,6 +56,8 @@ def test_the_default_is_what_the_module_documents() -> None:
             "in_buffer": 4096,
             "out_buffer": 4096,
             "max_fragment": 4096,
+            "idle_buffers": "keep",
+            "resumption": True,
         },
     }
 
@@ -132,6 +134,7 @@ flash_size = "4MB"
 [mbedtls]
 optimize = "speed"
 version = "3.6"
+debug = 1
 [tls]
 versions = []
 key_exchanges = [
@@ -145,6 +148,8 @@ curves = ["P-256", "bp384", 7]
 in_buffer = "64KiB"
 out_buffer = 100
 max_fragment = 3000
+idle_buffers = "released"
+resumption = "yes"
 """
     curves = '"secp256r1", "secp384r1", "secp256k1", "brainpoolP256r1", "brainpoolP384r1"'
     exchanges = '"ECDHE-ECDSA", "ECDHE-RSA", "DHE-RSA"'
@@ -156,18 +161,22 @@ max_fragment = 3000
         f'6: board.flash_size: {size}, found "4MB"',
         '8: mbedtls.optimize: unknown key, found "speed"; did you mean "optimise"?',
         '9: mbedtls.version: "3.6" is not one of "3.6.6", "2.28.3"; did you mean "3.6.6"?',
-        "11: tls.versions: must name at least one, found []",
-        f'12: tls.key_exchanges[0]: "ECDHE_RSA" is not one of {exchanges}; '
+        "10: mbedtls.debug: must be true or false, found 1",
+        "12: tls.versions: must name at least one, found []",
+        f'13: tls.key_exchanges[0]: "ECDHE_RSA" is not one of {exchanges}; '
         'did you mean "ECDHE-RSA"?',
-        '16: tls.ciphers: must be a list of strings, found "AES"',
-        '17: tls.modes: TLS 1.2 needs "GCM" or "CBC": no cipher suite is left',
-        '18: tls.digests: SHA-1: listed more than once, found ["SHA-256", "SHA-1", "SHA-1"]',
-        f'19: tls.curves[0]: "P-256" is not one of {curves}; did you mean "secp256r1"?',
-        f'19: tls.curves[1]: "bp384" is not one of {curves}; did you mean "brainpoolP384r1"?',
-        f"19: tls.curves[2]: 7 is not one of {curves}",
-        '20: tls.in_buffer: must be at most 16384 bytes, found "64KiB"',
-        "21: tls.out_buffer: must be at least 512 bytes, found 100",
-        '22: tls.max_fragment: 3000 is not one of 512, "1KiB", "2KiB", "4KiB"',
+        '17: tls.ciphers: must be a list of strings, found "AES"',
+        '18: tls.modes: TLS 1.2 needs "GCM" or "CBC": no cipher suite is left',
+        '19: tls.digests: SHA-1: listed more than once, found ["SHA-256", "SHA-1", "SHA-1"]',
+        f'20: tls.curves[0]: "P-256" is not one of {curves}; did you mean "secp256r1"?',
+        f'20: tls.curves[1]: "bp384" is not one of {curves}; did you mean "brainpoolP384r1"?',
+        f"20: tls.curves[2]: 7 is not one of {curves}",
+        '21: tls.in_buffer: must be at most 16384 bytes, found "64KiB"',
+        "22: tls.out_buffer: must be at least 512 bytes, found 100",
+        '23: tls.max_fragment: 3000 is not one of 512, "1KiB", "2KiB", "4KiB"',
+        '24: tls.idle_buffers: "released" is not one of "keep", "shrink", "release"; '
+        'did you mean "release"?',
+        '25: tls.resumption: must be true or false, found "yes"',
     ]
 
 
@@ -189,6 +198,17 @@ tls.in_buffer = "1KiB"
         '7: tls.ciphers: needs "AES": the random generator is made of it',
         "8: tls.max_fragment: asks for records of 4096 bytes, tls.in_buffer holds 1024",
     ]
+
+
+def test_buffers_that_are_shrunk_have_something_to_lose(tmp_path: Path) -> None:
+    (problem,) = find_problems(tmp_path, 'tls.idle_buffers = "shrink"\n')
+    assert problem == (
+        '3: tls.idle_buffers: "shrink" needs a tls.max_fragment below tls.in_buffer'
+        " or tls.out_buffer"
+    )
+    for smaller in ('tls.max_fragment = "2KiB"', 'tls.in_buffer = "8KiB"'):
+        text = f'{HEAD}tls.idle_buffers = "shrink"\n{smaller}\n'
+        assert load_profile(write(tmp_path, text)).tls.idle_buffers == "shrink"
 
 
 def test_a_signature_needs_its_curve_and_an_exchange_its_signature(tmp_path: Path) -> None:

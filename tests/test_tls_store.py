@@ -13,13 +13,13 @@ from native_build import compile_native
 
 from nodemcu_tls_build.memmap import KIB, SECTOR, find_credentials
 
-STORE = ("app/tls/tls_store.c", "tests/native/host_flash.c")
+STORE = ("app/tls/tls_store.c", "app/tls/tls_record.c", "tests/native/host_flash.c")
 SIZE = 64 * KIB  # of the flash in the C programs
 LIMIT = 300
 
 CHECKS = (
     *("nothing-stored", "stored-sets", "wear", "sizes"),
-    *("readers", "stuck-erase", "stuck-write", "damage"),
+    *("readers", "records", "stuck-erase", "stuck-write", "damage"),
 )
 STATES = ("empty", "one", "two", "first-corrupt", "second-corrupt", "both-corrupt")
 ORDERS = ("forward", "backward", "scattered")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from emulated import GATEWAY, run_lua
@@ -36,10 +37,12 @@ next_server()
 """
 
 
-def list_events(build_dir: Path, *servers: tuple[str, int], verify: bool = True) -> list[list[str]]:
+def list_events(
+    build_dir: Path, *servers: tuple[str, int], verify: bool = True, args: Sequence[str] = ()
+) -> list[list[str]]:
     """Connect to the servers in turn; return for each the events that Lua got."""
     names = " ".join(f"{host},{port}" for host, port in servers)
-    result = run_lua(build_dir, CLIENT % (names, str(verify).lower()))
+    result = run_lua(build_dir, CLIENT % (names, str(verify).lower()), *args)
     assert result.returncode == 0, result.stdout
     assert result.stderr == ""
     lines = result.stdout.splitlines()

@@ -73,6 +73,7 @@ static enum stream_event poll(lua_State *L, void *conn)
 
     if (event == STREAM_NOTHING && ((struct tls_conn *)conn)->state == TLS_CONN_READY) {
         start(L, conn);
+        event = tls_conn_poll(conn); /* what is to be sent or told now, before the loop rests */
     }
     return event;
 }

@@ -5,7 +5,7 @@
 #include <lauxlib.h>
 #include <mbedtls/base64.h>
 
-#include "tls_cert.h"
+#include "tls_texts.h"
 
 #define OPTIONS 1 /* stack indices */
 #define ENVIRONMENT 3
@@ -172,7 +172,7 @@ static void read_ca(lua_State *L, struct tls_socket *socket)
     bool given = push_option(L, TLS_KEY_CA);
 
     if (given) {
-        tls_cert_push_records(L, TLS_STORE_CA, lua_gettop(L), 1, TLS_KEY_CA);
+        tls_texts_push(L, TLS_STORE_CA, lua_gettop(L), 1, TLS_KEY_CA);
         keep(L, TLS_KEY_CA);
     }
     lua_pop(L, 1);
@@ -192,8 +192,7 @@ static void read_identity(lua_State *L, struct tls_socket *socket)
     bool has_certificate = push_option(L, "cert"), has_key = push_option(L, "key");
 
     if (has_certificate) {
-        tls_cert_push_records(L, TLS_STORE_CLIENT, lua_gettop(L) - 1, has_key ? 2 : 1,
-                              "cert and key");
+        tls_texts_push(L, TLS_STORE_CLIENT, lua_gettop(L) - 1, has_key ? 2 : 1, "cert and key");
         keep(L, TLS_KEY_CLIENT);
     } else if (has_key) {
         raise(L, "key", "there is no cert that it belongs to");

@@ -47,7 +47,7 @@
 #define MEMP_NUM_TCP_PCB 8
 #define MEMP_NUM_TCP_PCB_LISTEN 1
 #define MEMP_NUM_TCP_SEG 16
-#define MEMP_NUM_UDP_PCB 4
+#define MEMP_NUM_UDP_PCB 5 /* DHCP, SNTP, and three for DNS */
 #define MEMP_NUM_PBUF 8
 #define MEMP_NUM_LOCALHOSTLIST 16
 #define MEMP_NUM_ARP_QUEUE 4

@@ -1,6 +1,7 @@
 #include "stream.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include <lwip/dns.h>
 #include <lwip/priv/tcp_priv.h>
@@ -29,6 +30,54 @@ static err_t on_connected(void *argument, struct tcp_pcb *pcb, err_t error)
     return ERR_OK;
 }
 
+/* A receive buffer that nobody else refers to. */
+static bool is_own_buffer(const struct pbuf *pbuf)
+{
+    return pbuf_match_type(pbuf, PBUF_POOL) && pbuf->ref == 1;
+}
+
+static u8_t *buffer_start(struct pbuf *pbuf)
+{
+    return (u8_t *)pbuf + LWIP_MEM_ALIGN_SIZE(sizeof *pbuf);
+}
+
+/* How many bytes fit behind those that a pbuf holds. */
+static size_t count_room(struct pbuf *pbuf)
+{
+    const u8_t *end = buffer_start(pbuf) + LWIP_MEM_ALIGN_SIZE(PBUF_POOL_BUFSIZE);
+
+    return is_own_buffer(pbuf) ? (size_t)(end - ((u8_t *)pbuf->payload + pbuf->len)) : 0;
+}
+
+/*
+ * Add what has come in to what is not read yet, each buffer filled before the next is kept: a
+ * peer that sends many small segments to a held stream must not get every buffer that lwIP has.
+ */
+static void append(struct pbuf *received, struct pbuf *data)
+{
+    struct pbuf *last = received;
+
+    while (last->next != NULL) {
+        last = last->next;
+    }
+    size_t room = count_room(last);
+    u16_t moved = room < data->tot_len ? (u16_t)room : data->tot_len;
+    pbuf_copy_partial(data, (u8_t *)last->payload + last->len, moved, 0);
+    for (struct pbuf *pbuf = received; pbuf != NULL; pbuf = pbuf->next) {
+        pbuf->tot_len = (u16_t)(pbuf->tot_len + moved);
+    }
+    last->len = (u16_t)(last->len + moved);
+    data = pbuf_free_header(data, moved);
+    if (data == NULL) {
+        return;
+    }
+    if (is_own_buffer(data) && data->next == NULL) {
+        /* To the start of its buffer, where the headers were, to leave all the room behind it. */
+        data->payload = memmove(buffer_start(data), data->payload, data->len);
+    }
+    pbuf_cat(received, data);
+}
+
 static err_t on_received(void *argument, struct tcp_pcb *pcb, struct pbuf *data, err_t error)
 {
     struct stream *stream = argument;
@@ -41,7 +90,7 @@ static err_t on_received(void *argument, struct tcp_pcb *pcb, struct pbuf *data,
     } else if (stream->received == NULL) {
         stream->received = data;
     } else {
-        pbuf_cat(stream->received, data);
+        append(stream->received, data);
     }
     return ERR_OK;
 }

@@ -36,6 +36,9 @@ int tls_conn_fail(struct tls_conn *conn, int error)
     if (conn->state == TLS_CONN_HANDSHAKE && conn->may_resume) {
         tls_session_forget(conn->credentials->trust);
     }
+    if (error == TLS_ERR_MEMORY || error == STREAM_ERR_MEMORY) {
+        tls_session_forget_all(); /* the next connection needs the heap more */
+    }
     conn->stage = tls_error_stage(error, current_stage(conn));
     tls_conn_close(conn);
     conn->error = error;
@@ -201,6 +204,9 @@ size_t tls_conn_read(struct tls_conn *conn, void *buffer, size_t length)
     int result = read_record(conn, buffer, length);
     if (result > 0) {
         return (size_t)result;
+    }
+    if (result == 0 && !conn->read_to_end) {
+        return 0; /* an empty record */
     }
     switch (result) {
     case MBEDTLS_ERR_SSL_WANT_READ:

@@ -44,6 +44,7 @@ struct tls_conn {
     uint32_t since;            /* board_millis() of what the timeout of the state counts from */
     bool may_resume;           /* credentials->trust tells whose session */
     bool resumed;
+    bool read_to_end; /* mbedTLS was told that nothing more comes */
     bool tell_failed, tell_ended;
     int error;
     const char *stage; /* where it failed: see tls_error_stage() */

@@ -62,10 +62,6 @@ static int explain(int error)
 static int parse_key(mbedtls_pk_context *key, const unsigned char *der, size_t length)
 {
 #if MBEDTLS_VERSION_MAJOR >= 3
-    int error = tls_platform_start(); /* blinding needs random numbers */
-    if (error < 0) {
-        return error;
-    }
     int result = mbedtls_pk_parse_key(key, der, length, NULL, 0, tls_platform_random, NULL);
 #else
     int result = mbedtls_pk_parse_key(key, der, length, NULL, 0);
@@ -78,7 +74,11 @@ static int use(struct tls_credentials *credentials, enum tls_store_set set,
                const struct tls_object *object, bool stays)
 {
     mbedtls_x509_crt *chain = set == TLS_STORE_CA ? &credentials->ca : &credentials->chain;
+    int error = tls_platform_start(); /* for refused memory to be noted, and for blinding */
 
+    if (error < 0) {
+        return error;
+    }
     tls_platform_forget_failure();
     if (object->kind == TLS_RECORD_PRIVATE_KEY) {
         if (set == TLS_STORE_CA) {

@@ -22,6 +22,7 @@ static const char *const public_names[] = {
     "ECDH: Qp(X)",
     "ECDH: Qp(Y)",
     "IV used (transmitted)",
+    "Supported groups extension",
     "additional data used for AEAD",
     "client hello extensions",
     "client hello, random bytes",
@@ -43,8 +44,8 @@ static const char *const public_names[] = {
     "server hello, version",
     "server key exchange",
     "session hash for extended master secret",
+    "session id",
     "signature",
-    "supported_groups extension",
 };
 
 /* Whether the dump that is being printed may be seen. */

@@ -35,7 +35,13 @@ static void configure(struct tls_engine *engine)
 #ifdef MBEDTLS_DHM_C
     mbedtls_ssl_conf_dhm_min_bitlen(config, TLS_MIN_FINITE_FIELD_BITS);
 #endif
-    mbedtls_ssl_conf_max_frag_len(config, NODEMCU_TLS_MAX_FRAGMENT);
+    /* mbedtls_ssl_conf_max_frag_len() refuses what the send buffer is too small for. */
+    config->MBEDTLS_PRIVATE(mfl_code) = NODEMCU_TLS_MAX_FRAGMENT;
+#ifdef MBEDTLS_SSL_SESSION_TICKETS
+    if (!engine->verify.options->resume) {
+        mbedtls_ssl_conf_session_tickets(config, MBEDTLS_SSL_SESSION_TICKETS_DISABLED);
+    }
+#endif
     offer_versions_and_curves(config);
     tls_debug_attach(config);
 }
@@ -66,7 +72,12 @@ static int set_up(struct tls_engine *engine, struct tls_credentials *credentials
         mbedtls_ssl_conf_own_cert(config, &credentials->chain, &credentials->key) != 0) {
         return TLS_ERR_MEMORY;
     }
-    return mbedtls_ssl_setup(&engine->ssl, config) == 0 ? 0 : TLS_ERR_MEMORY;
+    if (mbedtls_ssl_setup(&engine->ssl, config) != 0) {
+        /* mbedTLS takes it away and then, with buffers of variable length, reads it to free. */
+        engine->ssl.MBEDTLS_PRIVATE(conf) = config;
+        return TLS_ERR_MEMORY;
+    }
+    return 0;
 }
 
 int tls_engine_create(struct tls_engine **engine, const struct tls_options *options,

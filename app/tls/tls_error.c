@@ -12,6 +12,20 @@
 #define MBEDTLS_ERR_SSL_BAD_CERTIFICATE MBEDTLS_ERR_SSL_BAD_HS_CERTIFICATE
 #endif
 
+/* A certificate of the chain that cannot be read is no error of the protocol. */
+static int handshake_error(int result)
+{
+    int module = -(-result & 0x7f80); /* without the low-level code that is added to some */
+
+    if (module == MBEDTLS_ERR_PK_UNKNOWN_NAMED_CURVE || module == MBEDTLS_ERR_PK_UNKNOWN_PK_ALG) {
+        return TLS_ERR_WEAK;
+    }
+    if (module <= MBEDTLS_ERR_X509_FEATURE_UNAVAILABLE && module >= MBEDTLS_ERR_X509_FATAL_ERROR) {
+        return TLS_ERR_CERTIFICATE;
+    }
+    return TLS_ERR_HANDSHAKE;
+}
+
 int tls_error_from_mbedtls(int result, bool in_handshake)
 {
     if (tls_platform_allocation_failed()) {
@@ -31,8 +45,10 @@ int tls_error_from_mbedtls(int result, bool in_handshake)
     case MBEDTLS_ERR_SSL_BAD_CERTIFICATE:
     case MBEDTLS_ERR_X509_FATAL_ERROR: /* more certificates than the profile allows */
         return TLS_ERR_CERTIFICATE;
-    case MBEDTLS_ERR_SSL_BAD_INPUT_DATA:      /* asked to fetch more than the buffer holds */
-    case MBEDTLS_ERR_SSL_FEATURE_UNAVAILABLE: /* so says 2.28 of a message in several records */
+#if MBEDTLS_VERSION_MAJOR < 3
+    case MBEDTLS_ERR_SSL_FEATURE_UNAVAILABLE: /* a message in several records */
+#endif
+    case MBEDTLS_ERR_SSL_BAD_INPUT_DATA: /* asked to fetch more than the buffer holds */
         return TLS_ERR_RECORD_SIZE;
     case MBEDTLS_ERR_SSL_INVALID_RECORD:
         return in_handshake ? TLS_ERR_NOT_TLS : TLS_ERR_RECORD;
@@ -41,7 +57,7 @@ int tls_error_from_mbedtls(int result, bool in_handshake)
     case MBEDTLS_ERR_SSL_BUFFER_TOO_SMALL:
         return TLS_ERR_RECORD_SIZE;
     default:
-        return in_handshake ? TLS_ERR_HANDSHAKE : TLS_ERR_INTERNAL;
+        return in_handshake ? handshake_error(result) : TLS_ERR_INTERNAL;
     }
 }
 

@@ -17,7 +17,8 @@ static int bio_receive(void *argument, unsigned char *buffer, size_t length)
     if (got > 0) {
         return (int)got;
     }
-    return conn->stream.peer_closed ? 0 : MBEDTLS_ERR_SSL_WANT_READ;
+    conn->read_to_end = conn->stream.peer_closed;
+    return conn->read_to_end ? 0 : MBEDTLS_ERR_SSL_WANT_READ;
 }
 
 static int bio_send(void *argument, const unsigned char *data, size_t length)
@@ -91,6 +92,14 @@ static int handshake_error(struct tls_conn *conn, int result)
     if (conn->engine->verify.has_ca && flags != 0 && flags != UINT32_MAX) { /* all ones: not done */
         return tls_error_from_verify(flags);
     }
+    if (result == MBEDTLS_ERR_SSL_INVALID_RECORD &&
+        ssl->MBEDTLS_PRIVATE(state) > MBEDTLS_SSL_SERVER_HELLO) {
+        return TLS_ERR_RECORD; /* it did speak TLS */
+    }
+    if (result == MBEDTLS_ERR_SSL_BAD_INPUT_DATA && ssl->MBEDTLS_PRIVATE(in_hslen) > 0 &&
+        ssl->MBEDTLS_PRIVATE(state) == MBEDTLS_SSL_SERVER_HELLO) {
+        return TLS_ERR_HANDSHAKE; /* a cipher suite that mbedTLS does not know */
+    }
     return tls_error_from_mbedtls(result, true);
 }
 
@@ -130,6 +139,7 @@ static int do_step(struct tls_conn *conn)
 enum stream_event tls_handshake_step(struct tls_conn *conn)
 {
     mbedtls_ssl_context *ssl = &conn->engine->ssl;
+    uint32_t start = board_millis();
     int result = 0;
 
     tls_platform_forget_failure();
@@ -137,6 +147,7 @@ enum stream_event tls_handshake_step(struct tls_conn *conn)
            ssl->MBEDTLS_PRIVATE(state) != MBEDTLS_SSL_HANDSHAKE_OVER) {
         result = do_step(conn);
     }
+    conn->since += board_millis() - start;  /* DHE takes the chip longer than the server may */
     if (tls_platform_allocation_failed()) { /* the result may be 0 all the same */
         conn->mbedtls_result = result;
         tls_conn_fail(conn, TLS_ERR_MEMORY);

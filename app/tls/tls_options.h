@@ -20,7 +20,7 @@ struct tls_options {
     const unsigned char *pins; /* TLS_PIN_SIZE bytes each */
     size_t pin_count;          /* 0: any key will do */
     uint32_t connect_timeout;  /* milliseconds for DNS and TCP; 0: as long as lwIP tries */
-    uint32_t handshake_timeout; /* milliseconds from the ClientHello to Finished */
+    uint32_t handshake_timeout; /* milliseconds that a handshake waits for the server in all */
     uint32_t idle_timeout; /* milliseconds without a byte from the server; 0: as long as it takes */
 };
 

@@ -5,10 +5,12 @@
 
 #include <mbedtls/ctr_drbg.h>
 #include <mbedtls/platform.h>
+#include <mbedtls/platform_util.h>
 #include <mbedtls/version.h>
 
 #include "board.h"
 #include "build_time.h"
+#include "calendar.h"
 #include "tls_error.h"
 
 static mbedtls_ctr_drbg_context generator;
@@ -83,4 +85,11 @@ bool tls_platform_clock_is_set(void)
     int64_t now = board_epoch();
 
     return now != 0 && now >= build_time;
+}
+
+/* mbedTLS's time has 32 bits where time_t has: taken without a sign they last until 2106. */
+struct tm *mbedtls_platform_gmtime_r(const mbedtls_time_t *now, struct tm *date)
+{
+    calendar_date((uint32_t)*now, date);
+    return date;
 }

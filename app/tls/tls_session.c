@@ -58,7 +58,7 @@ static void put_first(struct kept *kept)
 }
 
 /* The session of this key, taken out; or NULL. */
-static struct kept *take(const unsigned char *key)
+static struct kept *take(const unsigned char key[TLS_SESSION_KEY_SIZE])
 {
     for (size_t i = 0; i < NODEMCU_TLS_SESSIONS && sessions[i] != NULL; i++) {
         if (memcmp(sessions[i]->key, key, TLS_SESSION_KEY_SIZE) == 0) {
@@ -68,7 +68,7 @@ static struct kept *take(const unsigned char *key)
     return NULL;
 }
 
-void tls_session_offer(mbedtls_ssl_context *ssl, const unsigned char *key)
+void tls_session_offer(mbedtls_ssl_context *ssl, const unsigned char key[TLS_SESSION_KEY_SIZE])
 {
     struct kept *kept = take(key);
     mbedtls_ssl_session *offered = ssl->MBEDTLS_PRIVATE(session_negotiate);
@@ -133,7 +133,8 @@ static uint32_t find_end(const mbedtls_ssl_session *session, uint32_t verified)
     return now + hint < end ? now + hint : end;
 }
 
-static void keep_new(const mbedtls_ssl_context *ssl, const unsigned char *key, uint32_t verified)
+static void keep_new(const mbedtls_ssl_context *ssl, const unsigned char key[TLS_SESSION_KEY_SIZE],
+                     uint32_t verified)
 {
     struct kept *kept;
 
@@ -155,7 +156,8 @@ static void keep_new(const mbedtls_ssl_context *ssl, const unsigned char *key, u
     put_first(kept);
 }
 
-void tls_session_keep(const mbedtls_ssl_context *ssl, const unsigned char *key, bool resumed)
+void tls_session_keep(const mbedtls_ssl_context *ssl, const unsigned char key[TLS_SESSION_KEY_SIZE],
+                      bool resumed)
 {
     struct kept *old = take(key);
 
@@ -171,7 +173,7 @@ void tls_session_keep(const mbedtls_ssl_context *ssl, const unsigned char *key, 
     }
 }
 
-void tls_session_forget(const unsigned char *key)
+void tls_session_forget(const unsigned char key[TLS_SESSION_KEY_SIZE])
 {
     forget(take(key));
 }

@@ -20,7 +20,7 @@
 #ifdef NODEMCU_TLS_SESSIONS
 
 /* Offer the kept session, if there is one. Call it once, after mbedtls_ssl_setup(). */
-void tls_session_offer(mbedtls_ssl_context *ssl, const unsigned char *key);
+void tls_session_offer(mbedtls_ssl_context *ssl, const unsigned char key[TLS_SESSION_KEY_SIZE]);
 
 /*
  * Whether the server resumes the session. Call it once, right after the step of the handshake
@@ -33,16 +33,18 @@ bool tls_session_settle(mbedtls_ssl_context *ssl);
  * Keep the session of a finished handshake, once; `resumed` is what tls_session_settle() said.
  * A server that offers no resumption, or a ticket of more than 1 KiB, is forgotten.
  */
-void tls_session_keep(const mbedtls_ssl_context *ssl, const unsigned char *key, bool resumed);
+void tls_session_keep(const mbedtls_ssl_context *ssl, const unsigned char key[TLS_SESSION_KEY_SIZE],
+                      bool resumed);
 
 /* A handshake failed: do not offer the session again. */
-void tls_session_forget(const unsigned char *key);
+void tls_session_forget(const unsigned char key[TLS_SESSION_KEY_SIZE]);
 
 void tls_session_forget_all(void);
 
 #else
 
-static inline void tls_session_offer(mbedtls_ssl_context *ssl, const unsigned char *key)
+static inline void tls_session_offer(mbedtls_ssl_context *ssl,
+                                     const unsigned char key[TLS_SESSION_KEY_SIZE])
 {
     (void)ssl;
     (void)key;
@@ -54,15 +56,15 @@ static inline bool tls_session_settle(mbedtls_ssl_context *ssl)
     return false;
 }
 
-static inline void tls_session_keep(const mbedtls_ssl_context *ssl, const unsigned char *key,
-                                    bool resumed)
+static inline void tls_session_keep(const mbedtls_ssl_context *ssl,
+                                    const unsigned char key[TLS_SESSION_KEY_SIZE], bool resumed)
 {
     (void)ssl;
     (void)key;
     (void)resumed;
 }
 
-static inline void tls_session_forget(const unsigned char *key)
+static inline void tls_session_forget(const unsigned char key[TLS_SESSION_KEY_SIZE])
 {
     (void)key;
 }

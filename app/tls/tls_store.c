@@ -69,43 +69,6 @@ static uint32_t compute_crc(const struct header *header, const uint8_t *records)
     return add_to_crc(crc, records, header->length);
 }
 
-bool tls_record_next(const unsigned char **records, size_t *left, struct tls_record *record)
-{
-    const unsigned char *at = *records;
-
-    if (*left < TLS_RECORD_HEADER) {
-        return false;
-    }
-    size_t length = at[2] | (size_t)at[3] << 8;
-    if ((at[0] != TLS_RECORD_CERTIFICATE && at[0] != TLS_RECORD_PRIVATE_KEY) || at[1] != 0 ||
-        length == 0 || length > *left - TLS_RECORD_HEADER) {
-        return false;
-    }
-    record->kind = at[0];
-    record->der = at + TLS_RECORD_HEADER;
-    record->length = length;
-    *records += TLS_RECORD_HEADER + length;
-    *left -= TLS_RECORD_HEADER + length;
-    return true;
-}
-
-void tls_record_put_header(unsigned char *to, enum tls_record_kind kind, size_t der_length)
-{
-    to[0] = (unsigned char)kind;
-    to[1] = 0;
-    to[2] = der_length & 0xff;
-    to[3] = der_length >> 8 & 0xff;
-}
-
-static bool are_records(const unsigned char *records, size_t length)
-{
-    struct tls_record record;
-
-    while (tls_record_next(&records, &length, &record)) {
-    }
-    return length == 0;
-}
-
 /* The header of a sector that is valid, or NULL. */
 static const struct header *read_sector(enum tls_store_set set, int copy)
 {
@@ -117,7 +80,8 @@ static const struct header *read_sector(enum tls_store_set set, int copy)
         return NULL;
     }
     const uint8_t *records = sector + sizeof *header;
-    if (header->crc != compute_crc(header, records) || !are_records(records, header->length)) {
+    if (header->crc != compute_crc(header, records) ||
+        !tls_records_are_whole(records, header->length)) {
         return NULL;
     }
     return header;
@@ -158,21 +122,25 @@ void tls_store_close(struct tls_store_view *view)
     memset(view, 0, sizeof *view);
 }
 
+static bool are_erased(const uint32_t *words, size_t count)
+{
+    while (count > 0 && words[count - 1] == UINT32_MAX) {
+        count--;
+    }
+    return count == 0;
+}
+
 /* Whether flash holds these bytes; NULL: is erased. */
 static bool flash_holds(uint32_t offset, const uint8_t *expected, size_t length)
 {
     uint32_t chunk[CHUNK / 4];
-    const uint8_t *found = (const uint8_t *)chunk;
 
     for (size_t done = 0; done < length; done += CHUNK) {
         size_t part = length - done < CHUNK ? length - done : CHUNK;
-        if (board_flash_read(offset + done, chunk, (part + 3) & ~3u) != 0) {
+        if (board_flash_read(offset + done, chunk, (part + 3) & ~3u) != 0 ||
+            (expected == NULL ? !are_erased(chunk, part / 4)
+                              : memcmp(chunk, expected + done, part) != 0)) {
             return false;
-        }
-        for (size_t i = 0; i < part; i++) {
-            if (found[i] != (expected == NULL ? ERASED : expected[done + i])) {
-                return false;
-            }
         }
     }
     return true;
@@ -239,7 +207,7 @@ int tls_store_write(enum tls_store_set set, const void *records, size_t length)
     if (length > TLS_STORE_MAX) {
         return TLS_ERR_TOO_LARGE;
     }
-    if (!are_records(records, length)) {
+    if (!tls_records_are_whole(records, length)) {
         return TLS_ERR_INTERNAL;
     }
     const struct header *current = find_current(set, &copy);

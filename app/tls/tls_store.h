@@ -12,26 +12,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tls_record.h"
+
 enum tls_store_set {
     TLS_STORE_CA,     /* CA certificates */
     TLS_STORE_CLIENT, /* the client's certificate, those between it and its CA, and its key */
 };
 
-/* A set is made of records: one byte of kind, one of zero, 16 bits of length, little-endian, DER.
- */
-enum tls_record_kind {
-    TLS_RECORD_CERTIFICATE = 1,
-    TLS_RECORD_PRIVATE_KEY = 2,
-};
-
-#define TLS_RECORD_HEADER 4
 #define TLS_STORE_MAX 4064 /* bytes of records that a sector holds beside its header */
-
-struct tls_record {
-    enum tls_record_kind kind;
-    const unsigned char *der;
-    size_t length;
-};
 
 /* A stored set. It lies in mapped flash and stays as it is until tls_store_close(). */
 struct tls_store_view {
@@ -48,18 +36,9 @@ void tls_store_close(struct tls_store_view *view);
 /*
  * Replace a set by `length` bytes of records; what is stored already is not written again. Without
  * records the set counts as not stored. Returns 0, TLS_ERR_TOO_LARGE, TLS_ERR_STORE_BUSY,
- * TLS_ERR_STORE_FLASH, or TLS_ERR_INTERNAL when these are no records; on failure the old set
- * stands.
+ * TLS_ERR_STORE_FLASH, or TLS_ERR_INTERNAL when these are no records; when it fails, the old set
+ * still stands.
  */
 int tls_store_write(enum tls_store_set set, const void *records, size_t length);
-
-/*
- * Take the first record off `*records`, `*left` bytes long. Returns false at the end, and where
- * the rest is no record.
- */
-bool tls_record_next(const unsigned char **records, size_t *left, struct tls_record *record);
-
-/* Write a record's header; its DER comes behind it. */
-void tls_record_put_header(unsigned char *to, enum tls_record_kind kind, size_t der_length);
 
 #endif

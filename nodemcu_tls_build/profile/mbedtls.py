@@ -108,6 +108,7 @@ def _platform_macros(profile: Profile) -> Iterator[Macro]:
     yield Macro("MBEDTLS_HAVE_TIME", "the board has a clock")
     yield Macro("MBEDTLS_HAVE_TIME_DATE", "certificates are valid for a time only")
     yield Macro("MBEDTLS_PLATFORM_TIME_ALT", "the firmware's time() is never before its build")
+    yield Macro("MBEDTLS_PLATFORM_GMTIME_R_ALT", "the firmware's dates go on after 2038")
     yield Macro("MBEDTLS_PLATFORM_MS_TIME_ALT", "the firmware defines mbedtls_ms_time()")
     if profile.mbedtls.debug:
         yield Macro("MBEDTLS_DEBUG_C", "mbedtls.debug")

@@ -122,7 +122,7 @@ class Tls(_Table):
     max_fragment: Annotated[Literal[512, 1024, 2048, 4096], BeforeValidator(parse_size)]
     """Longest record that the server is asked to send (RFC 6066, max_fragment_length)."""
     idle_buffers: Literal["keep", "shrink", "release"]
-    """Record buffers after the handshake: as they are, of `max_fragment`, or none between records."""
+    """Record buffers after the handshake: kept, cut to `max_fragment`, or gone between records."""
     resumption: StrictBool
     """Keep sessions (tickets of RFC 5077, or session IDs) for a shorter handshake the next time."""
 

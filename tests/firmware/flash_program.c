@@ -1,10 +1,14 @@
 /*
- * flash_program.c - does to the board's flash what is typed on the console.
+ * flash_program.c - does to the board's flash, and to the store of credentials in it, what is typed
+ * on the console.
  *
  *   size                  prints the size of the flash
  *   read OFFSET LENGTH    prints the result and, when that is 0, the bytes
  *   write OFFSET BYTES    prints the result; BYTES are hexadecimal digits, or none
  *   erase SECTOR          prints the result
+ *   map OFFSET LENGTH     prints the bytes where they are mapped, or "nowhere"
+ *   put SET BYTES         stores records, prints the result
+ *   get SET               prints the result and, when that is 0, the records
  *
  * A restart works as in the firmware; ^D ends the program.
  */
@@ -13,6 +17,7 @@
 #include <string.h>
 
 #include "board.h"
+#include "tls_store.h"
 
 #define LINE_SIZE 600
 #define DATA_SIZE 256
@@ -53,15 +58,38 @@ static size_t parse_bytes(const char *digits)
     return count;
 }
 
-static void print_read(uint32_t offset, size_t length)
+static void print_bytes(int result, const uint8_t *bytes, size_t length)
 {
-    int result = board_flash_read(offset, data, length);
-
     printf("%d", result);
     for (size_t i = 0; result == 0 && i < length; i++) {
-        printf("%s%02x", i == 0 ? " " : "", data[i]);
+        printf("%s%02x", i == 0 ? " " : "", bytes[i]);
     }
     printf("\n");
+}
+
+static void print_read(uint32_t offset, size_t length)
+{
+    print_bytes(board_flash_read(offset, data, length), data, length);
+}
+
+static void print_map(uint32_t offset, size_t length)
+{
+    const uint8_t *bytes = board_flash_map(offset, length);
+
+    if (bytes == NULL) {
+        printf("nowhere\n");
+    } else {
+        print_bytes(0, bytes, length);
+    }
+}
+
+static void print_set(enum tls_store_set set)
+{
+    struct tls_store_view view;
+    int result = tls_store_open(set, &view);
+
+    print_bytes(result, view.records, view.length);
+    tls_store_close(&view);
 }
 
 int main(void)
@@ -80,6 +108,13 @@ int main(void)
             printf("%d\n", board_flash_write(number, data, length));
         } else if (strcmp(verb, "erase") == 0) {
             printf("%d\n", board_flash_erase(number));
+        } else if (strcmp(verb, "map") == 0) {
+            print_map(number, strtoul(second, NULL, 0));
+        } else if (strcmp(verb, "put") == 0) {
+            size_t length = parse_bytes(second == NULL ? "" : second);
+            printf("%d\n", tls_store_write(number, data, length));
+        } else if (strcmp(verb, "get") == 0) {
+            print_set(number);
         } else {
             board_restart();
         }

@@ -159,6 +159,11 @@ int board_flash_erase(uint32_t sector)
         erase_some_bits(start, host_flash.cut_after);
         return cut_power();
     }
+    if (host_flash.cut_after == HOST_FLASH_NO_CUT && host_flash.stuck_at == NOWHERE) {
+        memset(host_flash_bytes + start, 0xff, LX106_FLASH_SECTOR); /* the same, but fast */
+        host_flash.bytes += LX106_FLASH_SECTOR;
+        return 0;
+    }
     for (uint32_t i = 0; i < LX106_FLASH_SECTOR; i++) {
         bool backward = host_flash.erase_order == HOST_FLASH_BACKWARD;
         if (change_byte(start + (backward ? LX106_FLASH_SECTOR - 1 - i : i), 0xff)) {

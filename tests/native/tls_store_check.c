@@ -125,6 +125,28 @@ static void check_readers(void)
     CHECK(write_set(TLS_STORE_CA, &one) == 0);
 }
 
+/* Two records, cut short at every byte, in a block of that size. */
+static void check_records(void)
+{
+    struct set set = make_set(1, 40);
+
+    for (size_t size = 0; size <= set.length; size++) {
+        unsigned char *block = malloc(size);
+        const unsigned char *at = block;
+        struct tls_record record;
+        size_t left = size, count = 0;
+        CHECK(block != NULL);
+        memcpy(block, set.records, size);
+        while (tls_record_next(&at, &left, &record)) {
+            CHECK(record.kind == (count == 0 ? TLS_RECORD_CERTIFICATE : TLS_RECORD_PRIVATE_KEY));
+            CHECK(record.length == 16 && record.der + 16 == at && at + left == block + size);
+            count++;
+        }
+        CHECK(count == size / 20 && at == block + count * 20 && left == size - count * 20);
+        free(block);
+    }
+}
+
 /* A bit that an erase does not set, anywhere in the sector that is written next. */
 static void check_stuck_erase(void)
 {
@@ -218,6 +240,7 @@ static const struct {
     {"wear", check_wear},
     {"sizes", check_sizes},
     {"readers", check_readers},
+    {"records", check_records},
     {"stuck-erase", check_stuck_erase},
     {"stuck-write", check_stuck_write},
     {"damage", check_damage},

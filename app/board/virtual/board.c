@@ -89,7 +89,7 @@ uint32_t board_millis(void)
 
 int64_t board_epoch(void)
 {
-    return board_epoch_micros() / 1000000;
+    return (int64_t)((uint64_t)board_epoch_micros() / 1000000u);
 }
 
 int64_t board_epoch_micros(void)

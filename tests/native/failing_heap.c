@@ -1,0 +1,118 @@
+#include "failing_heap.h"
+
+#include <execinfo.h>
+#include <stdio.h>
+
+#include <sanitizer/common_interface_defs.h>
+
+#define DEPTH 32
+#define PLACES 4096
+#define SKIPPED 2 /* refuse() and the wrapper itself */
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *block, size_t size);
+void __real_free(void *block);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *block, size_t size);
+void __wrap_free(void *block);
+
+static unsigned long counted, refused;
+static long blocks;
+static void *callers[DEPTH];
+static int caller_count;
+static size_t places[PLACES], place_count;
+
+void heap_start(unsigned long number)
+{
+    counted = 0;
+    refused = number;
+    caller_count = 0;
+}
+
+unsigned long heap_counted(void)
+{
+    return counted;
+}
+
+bool heap_has_refused(void)
+{
+    return refused != 0 && counted >= refused;
+}
+
+long heap_blocks(void)
+{
+    return blocks;
+}
+
+bool heap_refused_anew(void)
+{
+    size_t place = 0;
+
+    for (int i = 0; i < caller_count; i++) {
+        place = place * 31 + (size_t)callers[i];
+    }
+    for (size_t i = 0; i < place_count; i++) {
+        if (places[i] == place) {
+            return false;
+        }
+    }
+    if (place_count < PLACES) {
+        places[place_count++] = place;
+    }
+    return true;
+}
+
+void heap_print_refused(void)
+{
+    char name[128];
+
+    for (int i = SKIPPED; i < caller_count; i++) {
+        __sanitizer_symbolize_pc(callers[i], "%f", name, sizeof name);
+        printf(" %s", name);
+    }
+    printf("\n");
+}
+
+static __attribute__((noinline)) bool refuse(void)
+{
+    if (++counted != refused) {
+        return false;
+    }
+    caller_count = backtrace(callers, DEPTH);
+    return true;
+}
+
+static void *count_block(void *block)
+{
+    blocks += block != NULL;
+    return block;
+}
+
+void *__wrap_malloc(size_t size)
+{
+    return refuse() ? NULL : count_block(__real_malloc(size));
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return refuse() ? NULL : count_block(__real_calloc(count, size));
+}
+
+void *__wrap_realloc(void *block, size_t size)
+{
+    if (refuse()) {
+        return NULL;
+    }
+    void *moved = __real_realloc(block, size);
+    blocks += block == NULL && moved != NULL;
+    blocks -= block != NULL && size == 0;
+    return moved;
+}
+
+void __wrap_free(void *block)
+{
+    blocks -= block != NULL;
+    __real_free(block);
+}

@@ -1,0 +1,133 @@
+/*
+ * idle_check.c - data both ways through a connection whose buffers come and go.
+ *
+ * Arguments: cipher suite, certificate and key (DER), and "agreed" or "ignored": whether the
+ * server keeps to the record size that the client asks for. Prints how often buffers were given
+ * back and enlarged.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tls_idle.h"
+#include "tls_pair.h"
+
+#define ROUNDS 60
+#define MAX_MESSAGE 6000u
+
+static struct tls_idle idle;
+static unsigned released, enlarged, refused;
+
+/* Give back what can be, and have it again; now and then the memory is not there at first. */
+static void rest(mbedtls_ssl_context *ssl,
+                 int restore(mbedtls_ssl_context *, const struct tls_idle *))
+{
+    released += tls_idle_release(ssl, &idle);
+    pair_allocations = pair_random(3) == 0 ? (int)pair_random(2) : -1;
+    int result = restore(ssl, &idle);
+    pair_allocations = -1;
+    if (result != 0) {
+        pair_expect(result != TLS_ERR_MEMORY, "another error than memory");
+        refused++;
+        released += tls_idle_release(ssl, &idle);
+        pair_expect(restore(ssl, &idle), "buffers that were lost");
+    }
+}
+
+static int read_client(mbedtls_ssl_context *ssl, unsigned char *buffer, size_t length)
+{
+    rest(ssl, tls_idle_restore);
+    int result = mbedtls_ssl_read(ssl, buffer, length);
+    if (result == MBEDTLS_ERR_SSL_BAD_INPUT_DATA && tls_idle_enlarge(ssl) == 1) {
+        enlarged++;
+        result = mbedtls_ssl_read(ssl, buffer, length);
+    }
+    return result;
+}
+
+static int write_client(mbedtls_ssl_context *ssl, const unsigned char *data, size_t length)
+{
+    rest(ssl, tls_idle_restore_out);
+    return mbedtls_ssl_write(ssl, data, length);
+}
+
+static bool must_wait(int result)
+{
+    return result == MBEDTLS_ERR_SSL_WANT_READ || result == MBEDTLS_ERR_SSL_WANT_WRITE;
+}
+
+/* Send a message from one side to the other, reading small pieces of it. */
+static void carry(struct tls_pair *pair, bool to_client, size_t length)
+{
+    static unsigned char sent[MAX_MESSAGE], got[MAX_MESSAGE];
+    size_t written = 0, read = 0;
+
+    for (size_t i = 0; i < length; i++) {
+        sent[i] = (unsigned char)pair_random(256);
+    }
+    while (read < length) {
+        int result = 0;
+        if (written < length) {
+            result = to_client ? mbedtls_ssl_write(&pair->server, sent + written, length - written)
+                               : write_client(&pair->client, sent + written, length - written);
+            pair_expect(result < 0 && !must_wait(result) ? result : 0, "write");
+            written += result > 0 ? (size_t)result : 0;
+        }
+        size_t piece = 1 + pair_random(2000);
+        piece = piece < length - read ? piece : length - read;
+        result = to_client ? read_client(&pair->client, got + read, piece)
+                           : mbedtls_ssl_read(&pair->server, got + read, piece);
+        pair_expect(result <= 0 && !must_wait(result) ? result - 1 : 0, "read");
+        read += result > 0 ? (size_t)result : 0;
+    }
+    pair_expect(memcmp(sent, got, length), "other bytes than were sent");
+}
+
+/* The server does not hear of max_fragment; the client believes that it was agreed on. */
+static void ignore_max_fragment(struct tls_pair *pair)
+{
+    pair->client_config.MBEDTLS_PRIVATE(mfl_code) = MBEDTLS_SSL_MAX_FRAG_LEN_NONE;
+    while (pair->client.MBEDTLS_PRIVATE(state) != MBEDTLS_SSL_SERVER_HELLO) {
+        mbedtls_ssl_handshake_step(&pair->client);
+    }
+    pair->client_config.MBEDTLS_PRIVATE(mfl_code) = NODEMCU_TLS_MAX_FRAGMENT;
+}
+
+static void end_closed(struct tls_pair *pair)
+{
+    unsigned char byte;
+    int result;
+
+    rest(&pair->client, tls_idle_restore_out);
+    while (mbedtls_ssl_close_notify(&pair->client) != 0) {
+    }
+    do {
+        result = mbedtls_ssl_read(&pair->server, &byte, 1);
+    } while (must_wait(result));
+    pair_expect(result != MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY, "no end");
+}
+
+int main(int argc, char **argv)
+{
+    static struct tls_pair pair;
+
+    pair_expect(argc != 5, "arguments");
+    pair_init(&pair, argv[1], argv[2], argv[3]);
+    pair_open(&pair);
+    pair_expect(tls_idle_release(&pair.client, &idle), "given back before the handshake");
+    if (strcmp(argv[4], "ignored") == 0) {
+        ignore_max_fragment(&pair);
+    }
+    pair_expect(pair_handshake(&pair), "handshake");
+    for (int i = 0; i < ROUNDS; i++) {
+        pair.max_piece = i % 2 ? 4096 : 7;
+        carry(&pair, i % 3 != 0, 1 + pair_random(i % 5 ? 300 : MAX_MESSAGE));
+    }
+    end_closed(&pair);
+    pair_expect(!tls_idle_release(&pair.client, &idle), "not given back at the end");
+    pair_close(&pair); /* the client's buffers are gone */
+    pair_free(&pair);
+    pair_expect(released < ROUNDS || refused == 0, "hardly ever given back");
+    printf("%s\n", enlarged ? "enlarged" : "as agreed");
+    return 0;
+}
