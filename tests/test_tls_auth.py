@@ -11,8 +11,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from emulated import HOST, World
 from lua_steps import DER, PKCS8, TRADITIONAL, make_der, make_key_text, make_text, run_steps
-from peers import OpensslServer, run_s_server
+from peers import run_s_server
 from pki import Identity, make_authority, make_key, make_pem
+from servers import Server
 
 NO_CERTIFICATE = "the server refused with a TLS alert: handshake_failure\t-23\talert\t"
 NO_CERTIFICATE += "handshake_failure"
@@ -20,7 +21,7 @@ NOT_A_PAIR = "the private key is not the certificate's"
 NOT_A_KEY = "no private key that this firmware can read"
 NOT_A_CERTIFICATE = "no certificate that this firmware can read"
 
-Start = Callable[[], AbstractContextManager[OpensslServer]]
+Start = Callable[[], AbstractContextManager[Server]]
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def start(world: World, root: Identity, tmp_path: Path) -> Start:
     options = ("-www", "-Verify", "3", "-verify_return_error", "-CAfile", str(ca_path))
 
     @contextmanager
-    def run() -> Iterator[OpensslServer]:
+    def run() -> Iterator[Server]:
         identity = world.root.issue_server("ecdsa", HOST)
         with run_s_server(identity, tmp_path / "server", *options) as server:
             yield server
@@ -44,7 +45,7 @@ def start(world: World, root: Identity, tmp_path: Path) -> Start:
     return run
 
 
-def list_clients(server: OpensslServer) -> list[str]:
+def list_clients(server: Server) -> list[str]:
     """Return the names of the clients that have shown a valid certificate."""
     return re.findall(r"^depth=0 CN = (.*)\nverify return:1$", server.read_log(), re.MULTILINE)
 

@@ -104,6 +104,7 @@ def test_several_open_connections_at_once(
         for round = 1, 3 do
           for number, socket in ipairs(sockets) do
             got[number] = nil
+            collectgarbage()
             socket:send(("%d%d."):format(round, number):rep(300))
             coroutine.yield()
             print(got[number] == ("%d%d."):format(round, number):rep(300))
