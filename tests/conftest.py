@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from emulated import GATEWAY, HOST, World
+from lua_steps import Site, run_site
 from native_servers import build_server
 from native_tls import NativeTls, make_native_tls
 from peers import Peer, Serve, StartPeer, make_tls_context, run_peer, run_s_server
@@ -201,6 +202,20 @@ def world(
     good = root.issue_server("ecdsa", HOST, GATEWAY)
     with run_s_server(good, directory / "good", "-www") as server:
         yield World(root, build_firmware(ca_path), server.port)
+
+
+@pytest.fixture(scope="session")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Return an authority that no build knows, and a server of its."""
+    with run_site(make_authority("ecdsa", "One"), tmp_path_factory.mktemp("one")) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Return another authority that no build knows, and a server of its."""
+    with run_site(make_authority("ecdsa", "Two"), tmp_path_factory.mktemp("two")) as site:
+        yield site
 
 
 @pytest.fixture

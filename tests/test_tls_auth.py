@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -10,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from emulated import HOST, World
 from lua_steps import DER, PKCS8, TRADITIONAL, make_der, make_key_text, make_text, run_steps
-from peers import OpensslServer, run_s_server
+from peers import run_s_server
 from pki import Identity, make_authority, make_key, make_pem
+from servers import Server
 
 NO_CERTIFICATE = "the server refused with a TLS alert: handshake_failure\t-23\talert\t"
 NO_CERTIFICATE += "handshake_failure"
@@ -22,7 +21,7 @@ NOT_A_PAIR = "the private key is not the certificate's"
 NOT_A_KEY = "no private key that this firmware can read"
 NOT_A_CERTIFICATE = "no certificate that this firmware can read"
 
-Start = Callable[[], AbstractContextManager[OpensslServer]]
+Start = Callable[[], AbstractContextManager[Server]]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +37,7 @@ def start(world: World, root: Identity, tmp_path: Path) -> Start:
     options = ("-www", "-Verify", "3", "-verify_return_error", "-CAfile", str(ca_path))
 
     @contextmanager
-    def run() -> Iterator[OpensslServer]:
+    def run() -> Iterator[Server]:
         identity = world.root.issue_server("ecdsa", HOST)
         with run_s_server(identity, tmp_path / "server", *options) as server:
             yield server
@@ -46,7 +45,7 @@ def start(world: World, root: Identity, tmp_path: Path) -> Start:
     return run
 
 
-def list_clients(server: OpensslServer) -> list[str]:
+def list_clients(server: Server) -> list[str]:
     """Return the names of the clients that have shown a valid certificate."""
     return re.findall(r"^depth=0 CN = (.*)\nverify return:1$", server.read_log(), re.MULTILINE)
 
@@ -209,94 +208,3 @@ def test_stored_identity_outlasts_a_restart(
         printed = run_steps(firmware, script, *flash, port=server.port)
         assert printed == [NO_CERTIFICATE, "true", "open"]
         assert list_clients(server) == ["client"]
-
-
-# What is refused, and with what error. `cert` and `key` are a pair; so are `big` and its key.
-BAD_ARGUMENTS = {
-    "cert, other": f"#2 to '?' ({NOT_A_PAIR})",
-    "cert .. other": f"#1 to '?' ({NOT_A_PAIR})",
-    "cert, key .. other": f"#2 to '?' ({NOT_A_PAIR})",
-    "cert": f"#1 to '?' ({NOT_A_KEY})",
-    "key": f"#1 to '?' ({NOT_A_CERTIFICATE})",
-    "cert, cert": f"#2 to '?' ({NOT_A_KEY})",
-    "cert, encrypted": "#2 to '?' (an encrypted private key: decrypt it first)",
-    "cert, old": "#2 to '?' (an encrypted private key: decrypt it first)",
-    "cert:sub(1, -30), key": "#1 to '?' (a PEM object without its -----END line)",
-    "cert, key:sub(1, 100)": "#2 to '?' (a PEM object without its -----END line)",
-    "cert, (key:gsub('.', '!', 60))": "#2 to '?' (neither PEM nor DER: no -----BEGIN line)",
-    "cert, key:sub(1, 60) .. '!' .. key:sub(62)": "#2 to '?' (a PEM object that is not base64)",
-    "cert:sub(1, 60) .. '_' .. cert:sub(62), key": "#1 to '?' (a PEM object that is not base64)",
-    # one base64 digit of the DER's outer lengths, and one in the middle of the signed part
-    "cert, key:sub(1, 29) .. 'A' .. key:sub(31)": f"#2 to '?' ({NOT_A_KEY})",
-    "cert:sub(1, 30) .. 'A' .. cert:sub(32), key": f"#1 to '?' ({NOT_A_CERTIFICATE})",
-    "der:sub(1, -2), key": "#1 to '?' (neither PEM nor DER: no -----BEGIN line)",
-    "der .. ' ', key": "#1 to '?' (neither PEM nor DER: no -----BEGIN line)",
-    "'', key": "#1 to '?' (neither PEM nor DER: no -----BEGIN line)",
-    "cert, ''": "#2 to '?' (neither PEM nor DER: no -----BEGIN line)",
-    "cert, key, 'more'": "#3 to '?' (neither PEM nor DER: no -----BEGIN line)",
-    "cert, nil": "#2 to '?' (string expected, got nil)",
-    "cert, true": "#2 to '?' (string expected, got boolean)",
-    "cert, print": "#2 to '?' (string expected, got function)",
-    "7": "#1 to '?' (boolean, string, function or nil expected, got number)",
-    "{}": "#1 to '?' (boolean, string, function or nil expected, got table)",
-    "": "#1 to '?' (boolean, string, function or nil expected, got no value)",
-}
-
-
-def test_what_is_refused_leaves_what_is_stored(
-    firmware: Path, root: Identity, start: Start, tmp_path: Path
-) -> None:
-    client = root.issue_client("ecdsa", "client")
-    stored = {"cert": make_text(client), "key": make_key_text(client.key)}
-    secret = serialization.BestAvailableEncryption(b"secret")
-    other = make_key("ecdsa")
-    constants = {
-        "other": make_key_text(other),
-        "encrypted": other.private_bytes(serialization.Encoding.PEM, PKCS8, secret),
-        "old": other.private_bytes(serialization.Encoding.PEM, TRADITIONAL, secret),
-        "der": make_der(client),
-        **stored,
-    }
-    flash_path = tmp_path / "flash.bin"
-    flash = ("--flash", str(flash_path))
-    run_steps(firmware, "tls.cert.auth(cert, key)", *flash, **stored)
-    before = hashlib.sha256(flash_path.read_bytes()).hexdigest()
-    calls = "\n".join(f"print(refuse(tls.cert.auth, {text}))" for text in BAD_ARGUMENTS)
-    with start() as server:
-        printed = run_steps(firmware, calls.replace(", )", ")"), *flash, **constants)
-        expected = [f"bad argument {error}" for error in BAD_ARGUMENTS.values()]
-        assert dict(zip(BAD_ARGUMENTS, printed, strict=True)) == dict(
-            zip(BAD_ARGUMENTS, expected, strict=True)
-        )
-        assert hashlib.sha256(flash_path.read_bytes()).hexdigest() == before
-        script = "tls.cert.auth(true) print(connect(port))"
-        assert run_steps(firmware, script, *flash, port=server.port) == ["open"]
-        assert list_clients(server) == ["client"]
-
-
-def test_more_than_fits(firmware: Path) -> None:
-    client = make_authority("rsa", "x" * 60).issue_client("rsa", "y" * 60)
-    count = 4064 // (4 + len(make_der(client)))  # so many fit, but not with the key
-    script = f"""
-        print(refuse(tls.cert.verify, cert:rep({count}), cert))
-        print(refuse(tls.cert.verify, cert:rep({count})))
-        print(refuse(tls.cert.auth, cert:rep({count}), key))
-    """
-    printed = run_steps(firmware, script, cert=make_text(client), key=make_key_text(client.key))
-    assert printed == [
-        "bad argument #2 to '?' (more than one flash sector holds)",
-        "no error",
-        "bad argument #2 to '?' (more than one flash sector holds)",
-    ]
-
-
-def test_key_on_a_curve_that_is_not_built_in(firmware: Path) -> None:
-    key = ec.generate_private_key(ec.SECP521R1())
-    identity = Identity(key, make_authority("ecdsa").certificate)
-    printed = run_steps(
-        firmware,
-        "print(refuse(tls.cert.auth, cert, key))",
-        cert=make_text(identity),
-        key=make_key_text(key),
-    )
-    assert printed == [f"bad argument #2 to '?' ({NOT_A_KEY})"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,43 @@ def test_idle_connection_takes_less(
     taken = measure_talk(build_profile(PROFILES[name]), world, tmp_path / name)
     for most, less in zip(kept, taken, strict=True):
         assert most - less > saved // 2
+
+
+def test_several_open_connections_at_once(
+    build_profile: BuildProfile, world: World, tmp_path: Path
+) -> None:
+    script = """
+        local sockets, got = {}, {}
+        for number = 1, 2 do
+          collectgarbage()
+          local socket = tls.createConnection { ca = ca }
+          socket:on("connection", function() resume() end)
+          socket:on("receive", function(_, data)
+            got[number] = (got[number] or "") .. data
+            if #got[number] == 900 then resume() end
+          end)
+          socket:on("reconnection", function(_, ...) print(number, ...) end)
+          socket:connect(ports:match(("%d+ "):rep(number - 1) .. "(%d+)"), "server.test")
+          sockets[number] = socket
+          coroutine.yield()
+        end
+        for round = 1, 3 do
+          for number, socket in ipairs(sockets) do
+            got[number] = nil
+            collectgarbage()
+            socket:send(("%d%d."):format(round, number):rep(300))
+            coroutine.yield()
+            print(got[number] == ("%d%d."):format(round, number):rep(300))
+          end
+        end
+        for _, socket in ipairs(sockets) do socket:close() end
+    """
+    context = make_tls_context(world.root.issue_server("ecdsa", HOST), tmp_path)
+    with ExitStack() as stack:
+        ports = [stack.enter_context(run_peer(echo, context)).port for _ in range(2)]
+        text = " ".join(map(str, ports))
+        printed = run_steps(build_profile(RELEASE), script, ports=text, ca=make_text(world.root))
+    assert printed == ["true"] * 6
 
 
 @pytest.mark.parametrize("name", ["2.28.3", "release"])

@@ -7,13 +7,11 @@ import hashlib
 import re
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from cryptography.hazmat.primitives import serialization
 from emulated import HOST, World
-from lua_steps import DER, Site, make_key_text, make_text, run_site, run_steps
+from lua_steps import DER, Site, make_key_text, make_text, run_steps
 from peers import make_tls_context, read_to_end, run_peer, run_s_server
 from pki import Identity, make_authority, make_pem
 
@@ -22,18 +20,6 @@ OTHER_NAME = "the certificate is not for this host name\t-30\tverify\t-9984"
 OTHER_KEY = "the server's public key is not a pinned one\t-36\tverify\t-12288"
 TIMEOUT = "no answer from the server\t-4"
 SILENT = "the server stopped answering during the handshake\t-20\thandshake\tnil"
-
-
-@pytest.fixture(scope="module")
-def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with run_site(make_authority("ecdsa", "One"), tmp_path_factory.mktemp("one")) as site:
-        yield site
-
-
-@pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with run_site(make_authority("ecdsa", "Two"), tmp_path_factory.mktemp("two")) as site:
-        yield site
 
 
 def test_own_ca_beside_the_global_one(firmware: Path, one: Site, two: Site) -> None:
@@ -241,72 +227,3 @@ def test_timeouts_of_each_stage(world: World, tmp_path: Path) -> None:
         *("open", "hello", f"{TIMEOUT}\trecord\tnil"),
         *("open", "hello", f"again\t{TIMEOUT}\trecord\tnil"),
     ]
-
-
-# Each table of options, and what its error says after "bad argument #1 to '?' ".
-BAD_OPTIONS = {
-    "{ verify = 1 }": "(verify: boolean expected)",
-    "{ verify_host = 'no' }": "(verify_host: boolean expected)",
-    "{ auth = {} }": "(auth: boolean expected)",
-    "{ resume = 0 }": "(resume: boolean expected)",
-    "{ server_name = true }": "(server_name: string or false expected)",
-    "{ server_name = 7 }": "(server_name: string or false expected)",
-    "{ server_name = '' }": "(server_name: a host name has 1 to 253 characters)",
-    "{ server_name = ('x'):rep(254) }": "(server_name: a host name has 1 to 253 characters)",
-    "{ server_name = 'a\\0b' }": "(server_name: a host name has 1 to 253 characters)",
-    "{ ca = 'rubbish' }": "(ca: neither PEM nor DER: no -----BEGIN line)",
-    "{ ca = {} }": "(ca: no certificate that this firmware can read)",
-    "{ ca = { ca, 'rubbish' } }": "(ca: neither PEM nor DER: no -----BEGIN line)",
-    "{ ca = { ca, {} } }": "(ca: string expected, got table)",
-    "{ ca = true }": "(ca: string expected, got boolean)",
-    "{ ca = key }": "(ca: no certificate that this firmware can read)",
-    "{ ca = ca, verify = false }": "(ca: verify = false leaves it unused)",
-    "{ cert = ca }": "(cert and key: no private key that this firmware can read)",
-    "{ cert = ca, key = key }": "(cert and key: the private key is not the certificate's)",
-    "{ key = key }": "(key: there is no cert that it belongs to)",
-    "{ cert = own .. key, auth = false }": "(cert: auth = false leaves it unused)",
-    "{ pin = 'abc' }": "PIN",
-    "{ pin = ('0g'):rep(32) }": "PIN",
-    "{ pin = ('00'):rep(33) }": "PIN",
-    "{ pin = ('A'):rep(44) }": "PIN",
-    "{ pin = 'sha256//' }": "PIN",
-    "{ pin = { ('00'):rep(32), '' } }": "PIN",
-    "{ pin = {} }": "(pin: an empty list would trust any key)",
-    "{ pin = { 7 } }": "(pin: string or list of strings expected)",
-    "{ pin = true }": "(pin: string or list of strings expected)",
-    "{ connect_timeout = 0 }": "(connect_timeout: MS)",
-    "{ handshake_timeout = -1 }": "(handshake_timeout: MS)",
-    "{ idle_timeout = 86400001 }": "(idle_timeout: MS)",
-    "{ idle_timeout = 0 / 0 }": "(idle_timeout: MS)",
-    "{ idle_timeout = {} }": "(idle_timeout: MS)",
-    "{ idel_timeout = 5 }": "(idel_timeout: no such option)",
-    "{ [1] = true }": "(number: no such option)",
-    "{ [{}] = true }": "(table: no such option)",
-    "'text'": "(table expected, got string)",
-    "true": "(table expected, got boolean)",
-    "print": "(table expected, got function)",
-}
-ABBREVIATIONS = {
-    "PIN": "(pin: the SHA-256 of a public key expected, in 64 hex digits or 44 of base64)",
-    "MS)": "milliseconds expected, from 1 to 86400000)",
-}
-
-
-def test_each_bad_option_is_named(firmware: Path) -> None:
-    root = make_authority("ecdsa")
-    client = root.issue_client("ecdsa", "client")
-    calls = "\n".join(f"print(refuse(tls.createConnection, {text}))" for text in BAD_OPTIONS)
-    printed = run_steps(
-        firmware,
-        calls + "\nprint(refuse(tls.createConnection, 1, 2))",  # net.TCP, secure: old scripts'
-        ca=make_text(root),
-        own=make_text(client),
-        key=make_key_text(client.key),
-    )
-    expected = [f"bad argument #1 to '?' {text}" for text in BAD_OPTIONS.values()]
-    for short, long in ABBREVIATIONS.items():
-        expected = [text.replace(short, long) for text in expected]
-    assert dict(zip(BAD_OPTIONS, printed, strict=False)) == dict(
-        zip(BAD_OPTIONS, expected, strict=True)
-    )
-    assert printed[-1] == "no error"

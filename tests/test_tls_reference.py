@@ -19,6 +19,9 @@ MAKE_OLD_ROOT = (
     *("-subj", "/O=Digital Signature Trust/CN=Old Root", "-keyout", "root.key", "-out", "root.crt"),
 )
 
+# As a Lua string has it.
+REQUEST = rf"GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: keep-alive\r\nAccept: */*\r\n\r\n"
+
 CONNECT = """
 local s = tls.createConnection()
 s:on("connection", function(s) print("open") s:close() end)
@@ -53,11 +56,11 @@ def test_request(world: World) -> None:
         srv:on("receive", function(sck, c) print(c) end)
         srv:on("connection", function(sck, c)
           -- Wait for connection before sending.
-          sck:send("GET / HTTP/1.1\\r\\nHost: %s\\r\\nConnection: keep-alive\\r\\nAccept: */*\\r\\n\\r\\n")
+          sck:send("%s")
         end)
         srv:connect(%d,"%s")
     """
-    result = run_lua(world.build_dir, script % (HOST, world.good_port, HOST))
+    result = run_lua(world.build_dir, script % (REQUEST, world.good_port, HOST))
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.startswith("HTTP/1.0 200 ok\n")
     assert "</BODY></HTML>" in result.stdout
@@ -65,7 +68,7 @@ def test_request(world: World) -> None:
 
 def test_load_a_ca_certificate(firmware: Path, tmp_path: Path) -> None:
     root = make_old_root(tmp_path)
-    script = "tls.cert.verify([[ %s ]])\n" % join_lines(make_text(root))
+    script = f"tls.cert.verify([[ {join_lines(make_text(root))} ]])\n"
     for number, issuer in enumerate((root, make_authority("rsa"))):
         identity = issuer.issue_server("ecdsa", HOST)
         with run_s_server(identity, tmp_path / str(number), "-www") as server:

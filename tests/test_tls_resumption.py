@@ -12,21 +12,22 @@ from pathlib import Path
 import pytest
 from emulated import HOST, World
 from lua_steps import make_key_text, make_text, run_steps
-from peers import OpensslServer, answer, run_peer, run_s_server
+from peers import answer, run_peer, run_s_server
 from pki import make_authority, make_pem
+from servers import Server
 
 STRANGER = "the certificate is not signed by a trusted CA\t-29\tverify\t-9984"
 
 
 @pytest.fixture(params=[(), ("-no_ticket",)], ids=["ticket", "ID"])
-def server(world: World, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[OpensslServer]:
+def server(world: World, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Server]:
     """Run a server that resumes sessions in one way."""
     identity = world.root.issue_server("ecdsa", HOST, "other.test", "10.0.2.2")
     with run_s_server(identity, tmp_path, "-www", *request.param) as running:
         yield running
 
 
-def test_second_connection_is_resumed(world: World, server: OpensslServer) -> None:
+def test_second_connection_is_resumed(world: World, server: Server) -> None:
     script = """
         tls.cert.verify(true)
         for _ = 1, 3 do
@@ -100,7 +101,7 @@ def test_resumption_is_only_for_the_same_trust(
 
 
 def test_resumption_needs_all_that_was_trusted(
-    firmware: Path, world: World, server: OpensslServer
+    firmware: Path, world: World, server: Server
 ) -> None:
     script = """
         for _, options in ipairs { {}, { ca = ca }, { ca = ca, verify_host = false } } do
