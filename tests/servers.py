@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import subprocess
@@ -47,12 +48,22 @@ class Server:
 
 @contextmanager
 def start_server(
-    command: Sequence[str], log_path: Path, *, cwd: Path | None = None
+    command: Sequence[str],
+    log_path: Path,
+    *,
+    cwd: Path | None = None,
+    preload: Path | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server whose output, line by line, goes to a log, and end it at last."""
+    environment = os.environ | ({"LD_PRELOAD": str(preload)} if preload else {})
     with log_path.open("wb") as log:
         process = subprocess.Popen(
-            ["stdbuf", "-oL", *command], stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=cwd
+            ["stdbuf", "-oL", *command],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            cwd=cwd,
+            env=environment,
         )
     try:
         yield process
@@ -79,7 +90,7 @@ def run_gnutls_server(
 ) -> Iterator[Server]:
     """Run `gnutls-serv` for TLS 1.2; it answers as a web server and tells what was agreed on.
 
-    It cannot choose a port by itself, and listens on all addresses.
+    By itself it can neither choose a port nor listen on one address only.
     """
     files = identity.write(directory)
     fullchain_path = directory / "fullchain.pem"
@@ -88,9 +99,11 @@ def run_gnutls_server(
     command = ["gnutls-serv", "--http", f"--x509certfile={fullchain_path}"]
     command += [f"--x509keyfile={files.key_path}", *options]
     command += [f"--priority={priority}:-VERS-ALL:+VERS-TLS1.2"]
+    preload = build_loopback_only(directory)
     for _ in range(_TRIES):
         port = find_free_port()
-        with start_server([*command, f"--port={port}"], log_path) as process:
+        arguments = [*command, f"--port={port}"]
+        with start_server(arguments, log_path, preload=preload) as process:
             try:
                 wait_for_line(process, log_path, rf"IPv4 .* port {port}\.\.\.done", START_LIMIT)
             except AssertionError:
@@ -102,10 +115,18 @@ def run_gnutls_server(
     raise AssertionError("every port was taken")
 
 
+def build_loopback_only(directory: Path) -> Path:
+    """Compile what keeps a server off all addresses but loopback."""
+    source, library = Path(__file__).parent / "native/loopback_only.c", directory / "loopback.so"
+    command = ["gcc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", str(source), "-ldl"]
+    subprocess.run([*command, "-o", str(library)], check=True, timeout=START_LIMIT)
+    return library
+
+
 def find_free_port() -> int:
     """Return a port that nobody used a moment ago."""
     with socket.socket() as holder:
-        holder.bind(("0.0.0.0", 0))  # noqa: S104 - gnutls-serv will listen there
+        holder.bind(("127.0.0.1", 0))
         port: int = holder.getsockname()[1]
         return port
 

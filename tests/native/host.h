@@ -6,9 +6,9 @@
 
 #include <stdint.h>
 
-extern uint64_t host_seed; /* 0: random numbers from the system; else always the same ones */
+extern uint64_t host_seed;   /* 0: random numbers from the system; else always the same ones */
 extern uint64_t host_micros; /* 0: the system's clock; else what board_micros() says */
-extern int64_t host_date;  /* 0: the system's; else what board_epoch() says */
+extern int64_t host_date;    /* 0: the system's; else what board_epoch() says */
 
 /* Wait until a stream may have something to tell, but no longer than this. */
 void host_wait(int milliseconds);
