@@ -28,12 +28,15 @@ class World:
     good_port: int
 
 
-def run_lua(build_dir: Path, script: str, *args: str) -> subprocess.CompletedProcess[str]:
+def run_lua(
+    build_dir: Path, script: str, *args: str, limit: int = _LIMIT
+) -> subprocess.CompletedProcess[str]:
     """Boot the build with this script in its own file, `test.lua`."""
     with tempfile.TemporaryDirectory() as directory:
         script_path = Path(directory, "test.lua")
         script_path.write_text(script)
-        return run_firmware(build_dir, "--script", str(script_path), *_ADD_HOST, *args)
+        args = ("--script", str(script_path), *_ADD_HOST, *args)
+        return run_firmware(build_dir, *args, limit=limit)
 
 
 def run_lines(build_dir: Path, script: str) -> list[str]:
@@ -49,16 +52,16 @@ def run_prompt(build_dir: Path, text: str, *args: str) -> subprocess.CompletedPr
 
 
 def run_firmware(
-    build_dir: Path, *args: str, text: str | None = None
+    build_dir: Path, *args: str, text: str | None = None, limit: int = _LIMIT
 ) -> subprocess.CompletedProcess[str]:
     """Run `nodemcu-tls run` to its end."""
     return subprocess.run(
-        [*NODEMCU_TLS, "run", str(build_dir), "--timeout", str(_LIMIT), *args],
+        [*NODEMCU_TLS, "run", str(build_dir), "--timeout", str(limit), *args],
         check=False,
         capture_output=True,
         encoding="utf-8",
         errors="replace",
-        timeout=_LIMIT + _PATIENCE,
+        timeout=limit + _PATIENCE,
         **({"stdin": subprocess.DEVNULL} if text is None else {"input": text}),
     )
 

@@ -1,32 +1,30 @@
-"""The firmware on the emulated chip when memory runs out in a TLS connection, and afterwards."""
+"""Memory on the emulated chip: refused at any moment of a TLS connection, and given back."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
-from test_board_flash import make_build
+import pytest
+from emulated import HOST, World, run_client, run_lua
+from peers import answer, hold_closed_port, run_peer, run_s_server
+from pki import make_authority, make_pem
+from refusing_firmware import WARM_UP, link_refusing
 
-from nodemcu_tls_build.memmap import BOOT_OFFSET, IROM_OFFSET, KIB
-from nodemcu_tls_build.resources import app_dir
-from nodemcu_tls_build.toolchain import find_compiler
+_LIMIT = 900  # seconds; a run takes about one minute of a processor
+_LUAS_OWN = 400  # bytes: Lua gives some tables of its own back later
+_STAGES = 5
 
-WRAPPED = (
-    *("malloc", "calloc", "realloc"),
-    *("tls_conn_open", "tls_conn_close", "board_chip_id"),
-)
-# A turn is a connection; what each line says: the allocation that was refused, what became of the
-# connection, how many events told it, and how many bytes of heap are missing since the start.
-SCRIPT = """
+# A turn is a connection. Each line says which allocation was refused, what became of the
+# connection, how many events told it, and how many bytes of heap are missing since the warm-up.
+_TURNS = """
 local _ = tmr.now, net.TCP -- a library takes its heap at first use
 tls.cert.verify([[{pem}]])
 local turn, outcome, told, before, turns, refused = nil, nil, 0, nil, 0, 0
 local function measure() collectgarbage() collectgarbage() return node.heap() end
 local function check()
-  if turns > 3 then print(refused, outcome, told, before - measure()) end
-  if turns % {every} == 0 and refused == 0 then os.exit(0) end
+  local counts = turns > {warm_up} and turns % {every} == 0
+  if counts then print(refused, outcome, told, before - measure()) end
+  if counts and refused == 0 then os.exit(0) end
   turn()
 end
 local function note(what)
@@ -36,7 +34,7 @@ end
 function turn()
   turns = turns + 1
   outcome, told = nil, 0
-  if turns <= 4 then before = measure() end
+  if turns <= {warm_up} then before = measure() end
   local socket, answer = tls.createConnection {{ resume = {resume} }}, ""
   socket:on("connection", function(s) s:send("hello\\n") end)
   socket:on("receive", function(s, data)
@@ -51,32 +49,106 @@ turn()
 """
 
 
-def link_refusing(whole_build: Path, directory: Path, *, first: int, step: int, every: int) -> Path:
-    """Link the firmware of a whole build with failing_malloc.c, and return a build of it."""
-    compiler, app, work_dir = find_compiler(), app_dir(), whole_build / "work"
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir()
-    objects = [p for p in work_dir.glob("obj/**/*.o") if "obj/boot" not in str(p)]
-    command = [
-        *(str(compiler.path), f"--specs={compiler.specs}", "-std=gnu99", "-Os", "-nostartfiles"),
-        *("-mlongcalls", "-mtext-section-literals", "-ffunction-sections", "-fdata-sections"),
-        *("-Wall", "-Wextra", "-Wshadow", "-Wmissing-prototypes", "-Werror", "-Wl,--gc-sections"),
-        *(f"-I{app / name}" for name in ("include", "board")),
-        *(f"-DFIRST_REFUSED={first}", f"-DSTEP={step}", f"-DEVERY={every}"),
-        *(f"-L{app / 'ld'}", "-Tesp8266.ld", *(f"-Wl,--wrap={name}" for name in WRAPPED)),
-        *map(str, [Path(__file__).parent / "firmware/failing_malloc.c", *objects]),
-        *("-Wl,--start-group", "-lm", "-lc", "-lgcc", "-Wl,--end-group", "-o", "program.elf"),
-    ]
-    esptool = [sys.executable, "-m", "esptool", "--chip", "esp8266", "elf2image"]
-    esptool += ["--flash-mode", "dio", "--flash-size", "1MB", "--output", "./", "program.elf"]
-    for step_command in (command, esptool):
-        result = subprocess.run(
-            step_command, check=False, cwd=directory, capture_output=True, text=True, timeout=120
+def list_turns(
+    whole_build: Path, directory: Path, *, first: int, step: int, resume: bool
+) -> list[tuple[int, str]]:
+    """Refuse an allocation of each connection; return which, and what became of the connection."""
+    every = 2 if resume else 1  # before each one that resumes a session, there is one to make it
+    build_dir = link_refusing(whole_build, directory, FIRST=first, STEP=step, EVERY=every)
+    root = make_authority("rsa")  # has fewer allocations than ECDSA, and is faster
+    pem = make_pem(root.certificate).decode()
+    identity = root.issue_server("rsa", HOST)
+    with run_s_server(identity, directory / "server", "-rev", "-tls1_2") as server:
+        script = _TURNS.format(
+            pem=pem, port=server.port, resume=str(resume).lower(), every=every, warm_up=WARM_UP
         )
-        assert result.returncode == 0, result.stderr
-    images = {
-        offset: (directory / f"{offset:#07x}.bin").read_bytes()
-        for offset in (BOOT_OFFSET, IROM_OFFSET)
-    }
-    rom = (whole_build / "bootrom.elf").read_bytes()
-    return make_build(directory / "build", images, rom, 1024 * KIB)
+        result = run_lua(build_dir, script, limit=_LIMIT)
+    assert (result.returncode, result.stderr) == (0, ""), result.stdout[-2000:]
+    turns = [line.split("\t") for line in result.stdout.splitlines()]
+    assert all(told == "1" for _, _, told, _ in turns), result.stdout
+    assert all(int(missing) < _LUAS_OWN for *_, missing in turns), result.stdout
+    *refused, (number, last, *_) = turns
+    assert (number, last) == ("0", "whole")
+    assert [int(number) for number, *_ in refused] == [
+        first + i * step for i in range(len(refused))
+    ]
+    return [(int(number), outcome) for number, outcome, *_ in refused]
+
+
+@pytest.mark.parametrize("first", [1, 2, 3])
+def test_every_allocation_of_a_connection_refused(
+    whole_build: Path, tmp_path: Path, first: int
+) -> None:
+    turns = list_turns(whole_build, tmp_path, first=first, step=3, resume=False)
+    assert len(turns) > 500
+    assert {outcome for _, outcome in turns} == {"out of memory"}
+
+
+def test_every_allocation_of_a_resumed_connection_refused(
+    whole_build: Path, tmp_path: Path
+) -> None:
+    turns = list_turns(whole_build, tmp_path, first=1, step=1, resume=True)
+    # Without memory for the session, the handshake is a whole one.
+    assert len(turns) > 20
+    assert {outcome for _, outcome in turns} == {"out of memory", "whole"}
+    assert len([1 for _, outcome in turns if outcome == "whole"]) < 10
+
+
+# Every second turn is a good one. The others fail, each at the next stage.
+_FAILURES = """
+local _ = tmr.now, net.TCP, node.heap
+local bad = {{ {bad} }}
+local turns, before, failed = 0, nil, {{}}
+local function measure() collectgarbage() collectgarbage() return node.heap() end
+local turn
+local function go_on() tmr.create():alarm(1, tmr.ALARM_SINGLE, turn) end
+function turn()
+  turns = turns + 1
+  if turns == 24 then before = measure() end
+  if turns > 524 then
+    for _, peer in ipairs(bad) do print(peer.name, failed[peer.name]) end
+    return print(before - measure())
+  end
+  local socket = tls.createConnection {{ resume = turns % 4 == 1 }}
+  local peer = {{ name = "good", port = {good}, host = host }}
+  if turns % 2 == 0 then peer = bad[turns / 2 % #bad + 1] end
+  socket:on("connection", function(s)
+    assert(peer.name == "good")
+    s:close()
+    go_on()
+  end)
+  socket:on("reconnection", function(_, reason, _, stage)
+    assert(peer.name ~= "good", reason)
+    failed[peer.name] = stage
+    go_on()
+  end)
+  socket:connect(peer.port, peer.host)
+end
+turn()
+"""
+
+
+def test_heap_after_500_connections(world: World, tmp_path: Path) -> None:
+    good = world.root.issue_server("ecdsa", HOST)
+    stranger = make_authority("ecdsa", "Another root").issue_server("ecdsa", HOST)
+    with (
+        run_s_server(stranger, tmp_path / "untrusted", "-www") as untrusted,
+        run_s_server(good, tmp_path / "alert", "-www", "-cipher", "PSK") as alert,
+        run_peer(answer(b"")) as broken,
+        hold_closed_port() as closed,
+    ):
+        peers = [
+            ("tcp", closed, HOST),
+            ("dns", 443, "nothing.invalid"),
+            ("handshake", broken.port, HOST),
+            ("verify", untrusted.port, HOST),
+            ("alert", alert.port, HOST),
+        ]
+        bad = ", ".join(
+            f'{{ name = "{name}", port = {port}, host = "{host}" }}' for name, port, host in peers
+        )
+        script = _FAILURES.format(bad=bad, good=world.good_port)
+        *stages, difference = run_client(world, "tls", 0, script)
+    assert stages == [f"{name}\t{name}" for name, *_ in peers]
+    assert len(stages) == _STAGES
+    assert int(difference) < _LUAS_OWN

@@ -1,10 +1,10 @@
 /*
  * failing_malloc.c - linked into the firmware, it refuses one allocation of each TLS connection.
  *
- * Connection number FIRST_REFUSED has its allocation of that number refused, the next one
- * FIRST_REFUSED + STEP, and so on; allocations count from tls_conn_open() to the tls_conn_close()
- * of its socket, Lua's among them. With EVERY 2, only every second connection counts. The link
- * wraps malloc, calloc, realloc, tls_conn_open, tls_conn_close and board_chip_id: to scripts,
+ * It spares the first WARM_UP connections. The next one has its allocation number FIRST refused,
+ * that after it FIRST + STEP, and so on; with EVERY 2, only every second one has. Allocations count
+ * from tls_conn_open() to the tls_conn_close() of its socket, Lua's among them. The link wraps
+ * malloc, calloc, realloc, tls_conn_open, tls_conn_close and board_chip_id: to scripts,
  * node.chipid() is the number of the allocation that was refused last, or 0 when none was.
  */
 #include <stdbool.h>
@@ -27,7 +27,7 @@ void __wrap_tls_conn_close(struct tls_conn *conn);
 uint32_t __real_board_chip_id(void);
 uint32_t __wrap_board_chip_id(void);
 
-static uint32_t opened, counted, refused, to_refuse;
+static uint32_t opened, counted, refused, to_refuse, next = FIRST;
 static bool counts, inside; /* inside calloc() and realloc(), which call malloc() */
 
 static bool refuse(void)
@@ -68,9 +68,11 @@ void *__wrap_realloc(void *block, size_t size)
 
 void __wrap_tls_conn_open(struct tls_conn *conn, const char *host, uint16_t port)
 {
-    if (++opened % EVERY == 0) {
-        to_refuse = FIRST_REFUSED + (opened / EVERY - 1) * STEP;
-        counted = refused = 0;
+    opened++;
+    counted = refused = 0;
+    if (opened > WARM_UP && opened % EVERY == 0) {
+        to_refuse = next;
+        next += STEP;
         counts = true;
     }
     __real_tls_conn_open(conn, host, port);
