@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from nodemcu_tls_build.profile import load_profile
@@ -17,10 +18,10 @@ from nodemcu_tls_build.sources import SourceTree, default_cache_dir, find_source
 ROOT = Path(__file__).parent.parent
 MBEDTLS_VERSIONS = ("3.6.6", "2.28.3")
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+WARNINGS = ("-Wall", "-Wextra", "-Wshadow", "-Wmissing-prototypes", "-Werror")
 MBEDTLS_BASE64 = ("base64.c", "constant_time.c", "platform_util.c")
 
-_CC = ("clang", "-std=gnu99", "-g", "-O1", "-fno-omit-frame-pointer", "-ffunction-sections")
-_WARNINGS = ("-Wall", "-Wextra", "-Wshadow", "-Wmissing-prototypes", "-Werror")
+CC = ("clang", "-std=gnu99", "-g", "-O1", "-fno-omit-frame-pointer", "-ffunction-sections")
 _INCLUDES = ("app/include", "app/boot", "app/tls", "app/net", "app/board", "tests/native")
 _LIMIT = 300
 
@@ -41,30 +42,49 @@ def compile_native(
     objects: list[Path] = []
     upstream: list[str] = []
     if mbedtls:
-        tree = find_mbedtls(version)
+        tree = find_tree("mbedtls", version)
         library_dir = program.parent / f"{program.name}-mbedtls-{version}"
         upstream = _configure_mbedtls(tree, library_dir)
         files = [path for name in mbedtls for path in sorted((tree.path / "library").glob(name))]
-        _run(*_CC, "-w", *flags, *upstream, "-c", *files, cwd=library_dir)
-        objects = [library_dir / f"{path.stem}.o" for path in files]
+        objects = compile_objects(files, ("-w", *flags, *upstream), library_dir)
     own = [ROOT / name for name in sources]
     includes = [f"-I{ROOT / name}" for name in _INCLUDES]
     # What nobody calls goes, so that only its users need what it calls itself.
     link = ["-Wl,--gc-sections", "-o", program]
-    _run(*_CC, *_WARNINGS, *flags, *includes, *upstream, *own, *objects, *link, cwd=ROOT)
+    run_tool(*CC, *WARNINGS, *flags, *includes, *upstream, *own, *objects, *link)
     return program
 
 
-def find_mbedtls(version: str) -> SourceTree:
-    """Return mbedTLS's tree as a build finds it."""
+def compile_objects(sources: Iterable[Path], flags: Sequence[str], out_dir: Path) -> list[Path]:
+    """Compile C files, as many at a time as there are processors."""
+    out_dir.mkdir(parents=True, exist_ok=True)
+
+    def compile_one(source: Path) -> Path:
+        target = out_dir / f"{source.stem}.o"
+        run_tool(*CC, *flags, "-c", source, "-o", target)
+        return target
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(compile_one, sources))
+
+
+def find_tree(name: str, version: str) -> SourceTree:
+    """Return an upstream tree as a build finds it."""
     given = os.environ.get("NODEMCU_TLS_SOURCES")
     return find_source(
-        "mbedtls",
+        name,
         version,
         archive_dir=Path(given) if given else None,
         cache_dir=default_cache_dir(),
         report=print,
     )
+
+
+def run_tool(*command: str | Path) -> None:
+    """Run a compiler, and show what it says when it fails."""
+    words = [str(word) for word in command]
+    result = subprocess.run(words, check=False, capture_output=True, text=True, timeout=_LIMIT)
+    assert result.returncode == 0, result.stderr
 
 
 def _configure_mbedtls(tree: SourceTree, directory: Path) -> list[str]:
@@ -76,7 +96,3 @@ def _configure_mbedtls(tree: SourceTree, directory: Path) -> list[str]:
     (directory / "user_mbedtls.h").write_text(header, encoding="utf-8")
     include_dir = tree.path / "include"
     return ['-DMBEDTLS_CONFIG_FILE="user_mbedtls.h"', f"-I{directory}", f"-isystem{include_dir}"]
-
-
-def _run(*command: str | Path, cwd: Path) -> None:
-    subprocess.run([str(word) for word in command], check=True, cwd=cwd, timeout=_LIMIT)

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 from conftest import hold
+from native_build import CC, SANITIZE, WARNINGS, compile_objects, find_tree, run_tool
 
 from nodemcu_tls_build.build import LWIP_VERSION
 from nodemcu_tls_build.profile import load_profile
 from nodemcu_tls_build.render import render_user_mbedtls
 from nodemcu_tls_build.resources import app_dir
-from nodemcu_tls_build.sources import default_cache_dir, find_source
 
 NATIVE = Path(__file__).parent / "native"
-WARNINGS = ("-Wall", "-Wextra", "-Wshadow", "-Wmissing-prototypes", "-Werror")
 SANITIZERS = (
-    *("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
+    *SANITIZE,
     f"-fsanitize-ignorelist={NATIVE / 'mbedtls.ignore'}",
 )
-_COMPILER = ("clang", "-std=gnu99", "-g", "-O1", "-fno-omit-frame-pointer")
-_LIMIT = 300
 
 
 @dataclass(frozen=True)
@@ -74,9 +68,7 @@ def prepare(shared_dir: Path, *flags: str, profile: str = "default") -> Native:
     with hold(work_dir):
         (work_dir / "user_mbedtls.h").write_text(header)
     trees = [
-        find_source(
-            name, version, archive_dir=_archive_dir(), cache_dir=default_cache_dir(), report=print
-        ).path
+        find_tree(name, version).path
         for name, version in (("mbedtls", settings.mbedtls.version), ("lwip", LWIP_VERSION))
     ]
     return Native(work_dir, flags, *trees)
@@ -87,32 +79,7 @@ def list_client_sources() -> list[Path]:
     return [*sorted((app_dir() / "tls").glob("*.c")), app_dir() / "runtime/calendar.c"]
 
 
-def compile_objects(sources: Iterable[Path], flags: Sequence[str], out_dir: Path) -> list[Path]:
-    """Compile C files, as many at a time as there are processors."""
-    out_dir.mkdir(parents=True, exist_ok=True)
-
-    def compile_one(source: Path) -> Path:
-        target = out_dir / f"{source.stem}.o"
-        run_tool([*_COMPILER, *flags, "-c", str(source), "-o", str(target)])
-        return target
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(compile_one, sources))
-
-
 def link_program(objects: Iterable[Path], flags: Sequence[str], program: Path) -> Path:
     """Link objects; unused functions of upstream are left out."""
-    command = [*_COMPILER, *flags, *map(str, objects), "-o", str(program)]
-    run_tool(command)
+    run_tool(*CC, *flags, *objects, "-o", program)
     return program
-
-
-def run_tool(command: Sequence[str]) -> None:
-    """Run a compiler, and show what it says when it fails."""
-    result = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_LIMIT)
-    assert result.returncode == 0, result.stderr
-
-
-def _archive_dir() -> Path | None:
-    given = os.environ.get("NODEMCU_TLS_SOURCES")
-    return Path(given) if given else None

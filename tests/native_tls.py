@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
+from native_build import CC, SANITIZE, WARNINGS, compile_objects, run_tool
 from pki import Identity
 
 from nodemcu_tls_build.profile import load_profile
@@ -15,10 +15,7 @@ from nodemcu_tls_build.render import render_user_mbedtls
 from nodemcu_tls_build.resources import app_dir
 
 _NATIVE = Path(__file__).parent / "native"
-_WARNINGS = ("-Wall", "-Wextra", "-Wshadow", "-Wmissing-prototypes", "-Werror")
-_SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-_COMPILE = ("clang", "-std=gnu99", "-g", "-O1", *_SANITIZERS)
-_LIMIT = 300  # seconds for one call of the compiler
+_LIMIT = 300  # seconds for one run of a program
 
 _PROFILE = """\
 schema = 1
@@ -60,14 +57,8 @@ class NativeTls:
 
     def compile(self) -> None:
         """Compile the library."""
-        directory = self.directory / "mbedtls"
-        directory.mkdir()
-
-        def compile_one(source: Path) -> None:
-            _run(*_COMPILE, "-w", *self._flags, "-c", source, "-o", directory / f"{source.stem}.o")
-
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(compile_one, sorted((self.tree / "library").glob("*.c"))))
+        sources = sorted((self.tree / "library").glob("*.c"))
+        compile_objects(sources, (*SANITIZE, "-w", *self._flags), self.directory / "mbedtls")
 
     def build(self, program: Path, *names: str) -> Path:
         """Build a program of tests/native with these files of app/tls."""
@@ -75,8 +66,8 @@ class NativeTls:
         sources += [app_dir() / "tls" / f"{name}.c" for name in names]
         own = [f"-I{app_dir() / name}" for name in ("tls", "net", "board", "runtime")]
         lwip = f"-isystem{self.lwip / 'src/include'}"  # for a type in a header
-        flags = [*_WARNINGS, *own, f"-I{_NATIVE}", lwip, *self._flags]
-        _run(*_COMPILE, *flags, *sources, *self._objects, "-o", program)
+        flags = [*WARNINGS, *own, f"-I{_NATIVE}", lwip, *self._flags]
+        run_tool(*CC, *SANITIZE, *flags, *sources, *self._objects, "-o", program)
         return program
 
 
@@ -115,8 +106,3 @@ def run_check(program: Path, *arguments: str | Path) -> list[str]:
     )
     assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-4000:]
     return result.stdout.splitlines()
-
-
-def _run(*command: str | Path) -> None:
-    result = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_LIMIT)
-    assert result.returncode == 0, result.stderr

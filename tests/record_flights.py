@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+from native_build import compile_objects
 from native_host import (
     NATIVE,
     SANITIZERS,
-    compile_objects,
     link_program,
     list_client_sources,
     prepare,

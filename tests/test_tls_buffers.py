@@ -120,6 +120,47 @@ def test_several_open_connections_at_once(
     assert printed == ["true"] * 6
 
 
+def test_garbage_makes_room_for_the_buffers(
+    build_profile: BuildProfile, world: World, tmp_path: Path
+) -> None:
+    script = """
+        local socket = tls.createConnection { ca = ca }
+        socket:on("receive", function(_, data) print(data) resume() end)
+        socket:on("reconnection", function(_, ...) print(...) resume() end)
+        socket:on("connection", resume)
+        socket:connect(port, "server.test")
+        coroutine.yield()
+        wait(5)
+        collectgarbage("stop")
+        while node.heap() > 4000 do local _ = ("x"):rep(900) .. node.heap() end
+        socket:send("once more")
+        coroutine.yield()
+        socket:close()
+    """
+    context = make_tls_context(world.root.issue_server("ecdsa", HOST), tmp_path)
+    with run_peer(echo, context) as peer:
+        printed = run_steps(
+            build_profile(RELEASE), script, port=peer.port, ca=make_text(world.root)
+        )
+    assert printed == ["once more"]
+
+
+def test_small_send_buffer_asks_for_large_fragments(
+    build_profile: BuildProfile, world: World, tmp_path: Path
+) -> None:
+    build_dir = build_profile('[tls]\nout_buffer = "1KiB"\n')
+    with run_s_server(world.root.issue_server("ecdsa", HOST), tmp_path, "-www") as server:
+        printed = run_steps(
+            build_dir,
+            "print(connect(port, { ca = ca }))",
+            port=server.port,
+            ca=make_text(world.root),
+        )
+        log = server.read_log()
+    assert printed == ["open"]
+    assert re.search(r'extension "max fragment length" .*\n0000 - 04 ', log)
+
+
 @pytest.mark.parametrize("name", ["2.28.3", "release"])
 def test_resumption_and_identity(
     build_profile: BuildProfile, world: World, tmp_path: Path, name: str

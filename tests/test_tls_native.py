@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 from emulated import HOST
+from native_build import compile_objects
 from native_host import (
     NATIVE,
     SANITIZERS,
-    compile_objects,
     link_program,
     list_client_sources,
     prepare,

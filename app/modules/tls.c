@@ -69,9 +69,14 @@ static void start(lua_State *L, struct tls_socket *socket)
 
 static enum stream_event poll(lua_State *L, void *conn)
 {
-    enum stream_event event = tls_conn_poll(conn);
+    struct tls_conn *tls = conn;
 
-    if (event == STREAM_NOTHING && ((struct tls_conn *)conn)->state == TLS_CONN_READY) {
+    if (tls->hunger == TLS_CONN_STARVED) {
+        lua_gc(L, LUA_GCCOLLECT, 0);
+        tls->hunger = TLS_CONN_HELPED;
+    }
+    enum stream_event event = tls_conn_poll(tls);
+    if (event == STREAM_NOTHING && tls->state == TLS_CONN_READY) {
         start(L, conn);
         event = tls_conn_poll(conn); /* what is to be sent or told now, before the loop rests */
     }

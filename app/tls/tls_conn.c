@@ -176,6 +176,15 @@ static void end(struct tls_conn *conn, int error)
     conn->tell_ended = true;
 }
 
+static int starve(struct tls_conn *conn)
+{
+    if (conn->hunger == TLS_CONN_HELPED) {
+        return MBEDTLS_ERR_SSL_ALLOC_FAILED;
+    }
+    conn->hunger = TLS_CONN_STARVED;
+    return MBEDTLS_ERR_SSL_WANT_READ; /* to be tried again */
+}
+
 /* Plaintext, as mbedtls_ssl_read(); the record buffers are there and large enough for it. */
 static int read_record(struct tls_conn *conn, void *buffer, size_t length)
 {
@@ -183,8 +192,9 @@ static int read_record(struct tls_conn *conn, void *buffer, size_t length)
 
     tls_platform_forget_failure();
     if (tls_idle_restore(ssl, &conn->idle) < 0) {
-        return MBEDTLS_ERR_SSL_ALLOC_FAILED;
+        return starve(conn);
     }
+    conn->hunger = TLS_CONN_FED;
     int result = mbedtls_ssl_read(ssl, buffer, length);
     if (result == MBEDTLS_ERR_SSL_BAD_INPUT_DATA) {
         int enlarged = tls_idle_enlarge(ssl);
@@ -236,8 +246,11 @@ int tls_conn_write(struct tls_conn *conn, const void *data, size_t length)
         return STREAM_ERR_CLOSED;
     }
     tls_platform_forget_failure();
-    int result = MBEDTLS_ERR_SSL_ALLOC_FAILED;
-    if (tls_idle_restore_out(&conn->engine->ssl, &conn->idle) == 0) {
+    int result;
+    if (tls_idle_restore_out(&conn->engine->ssl, &conn->idle) < 0) {
+        result = starve(conn);
+    } else {
+        conn->hunger = TLS_CONN_FED;
         result = mbedtls_ssl_write(&conn->engine->ssl, data, length);
     }
     if (result >= 0) {

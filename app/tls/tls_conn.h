@@ -31,12 +31,20 @@ enum tls_conn_state {
     TLS_CONN_OPEN,
 };
 
+/* Whether there was heap for the record buffers when they were wanted back: see tls_idle.h. */
+enum tls_conn_hunger {
+    TLS_CONN_FED,
+    TLS_CONN_STARVED, /* no: the owner is to free some if it can, and to say so */
+    TLS_CONN_HELPED,  /* it has: if that is not enough, the connection fails */
+};
+
 struct tls_conn {
     struct stream stream;
     struct tls_options options; /* the owner's, set before tls_conn_open() */
     enum tls_conn_state state;
     struct tls_credentials *credentials; /* from TLS_CONN_READY to the end of the handshake */
     struct tls_idle idle;
+    enum tls_conn_hunger hunger;
     struct tls_engine *engine; /* mbedTLS's contexts, while there is a handshake or a session */
     char *host;                /* as given to tls_conn_open(), until the handshake is over */
     const char *late_name;     /* to be set before the certificate is looked at; see step() */

@@ -158,15 +158,32 @@ int tls_credentials_use_records(struct tls_credentials *credentials, enum tls_st
 int tls_credentials_use_stored(struct tls_credentials *credentials, enum tls_store_set set)
 {
     struct tls_store_view *view = &credentials->stored[set];
+    const unsigned char *records = server_ca_records;
+    size_t length = set == TLS_STORE_CA ? server_ca_length : 0;
 
     if (tls_store_open(set, view) == 0) {
-        return tls_credentials_use_records(credentials, set, view->records, view->length);
+        records = view->records;
+        length = view->length;
     }
-    view->records = NULL;
-    if (set == TLS_STORE_CA && server_ca_length > 0) {
-        return tls_credentials_use_records(credentials, set, server_ca_records, server_ca_length);
+    if (length == 0) {
+        return TLS_ERR_NOT_STORED;
     }
-    return TLS_ERR_NOT_STORED;
+    int error = tls_credentials_use_records(credentials, set, records, length);
+    /* Perhaps a firmware of another profile stored it. */
+    return error == TLS_ERR_NOT_CERTIFICATE && set == TLS_STORE_CA ? TLS_ERR_BAD_CA : error;
+}
+
+/* Whether an object can be used: 1, so as to go on, or a negative enum tls_err. */
+static int check_object(enum tls_store_set set, const struct tls_object *object)
+{
+    struct tls_credentials *credentials = tls_credentials_new();
+
+    if (credentials == NULL) {
+        return TLS_ERR_MEMORY;
+    }
+    int error = use(credentials, set, object, true);
+    tls_credentials_free(credentials);
+    return error < 0 ? error : 1;
 }
 
 int tls_credentials_make_records(enum tls_store_set set, const void *data, size_t data_length,
@@ -174,8 +191,7 @@ int tls_credentials_make_records(enum tls_store_set set, const void *data, size_
 {
     const char *text = data;
     size_t left = data_length, end = *length;
-    struct tls_credentials *credentials = tls_credentials_new();
-    int result = credentials == NULL ? TLS_ERR_MEMORY : 1;
+    int result = 1;
 
     for (bool first = true; result > 0; first = false) {
         struct tls_object object = {.der = records + end + TLS_RECORD_HEADER};
@@ -184,15 +200,13 @@ int tls_credentials_make_records(enum tls_store_set set, const void *data, size_
         result = first ? tls_intake_first(&text, &left, rest, &object)
                        : tls_intake_next(&text, &left, rest, &object);
         if (result > 0) {
-            int error = use(credentials, set, &object, true);
-            result = error < 0 ? error : result;
+            result = check_object(set, &object);
         }
         if (result > 0) {
             tls_record_put_header(records + end, object.kind, object.length);
             end = used + object.length;
         }
     }
-    tls_credentials_free(credentials);
     if (result == 0) {
         result = end == *length ? TLS_ERR_PEM_NONE : 0;
         *length = end;

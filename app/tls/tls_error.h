@@ -32,7 +32,7 @@ enum tls_err {
     TLS_ERR_PIN = -36,               /* the server's public key is none of the pinned ones */
     TLS_ERR_CALLBACK = -37,          /* the script's credentials callback raised an error */
     TLS_ERR_INTERNAL = -38,          /* anything else mbedTLS reports */
-    /* Of credentials given by a script; no connection fails with these. */
+    /* Of credentials: those that a script gives, and those that are stored. */
     TLS_ERR_PEM_NONE = -39,        /* neither a PEM object nor DER */
     TLS_ERR_PEM_END = -40,         /* a BEGIN line without its END line */
     TLS_ERR_PEM_BASE64 = -41,      /* what stands between the two is not base64 */
