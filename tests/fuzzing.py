@@ -15,11 +15,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from native_build import MBEDTLS_BASE64, ROOT, compile_native
+from native_host import NATIVE, compile_objects, link_program, list_client_sources, prepare
+
+from nodemcu_tls_build.render import render_server_ca
 
 STORE = ("app/tls/tls_store.c", "app/tls/tls_record.c", "tests/native/host_flash.c")
 CREDENTIALS = tuple(f"app/tls/tls_{name}.c" for name in ("credentials", "intake", "pem"))
-CORPUS_DIR = Path(__file__).parent / "fuzz" / "corpus"
+CLIENT = ("host_board.c", "host_flash.c", "fixed_client.c")
+FUZZ_DIR = Path(__file__).parent / "fuzz"
+CORPUS_DIR = FUZZ_DIR / "corpus"
 FLAGS = ("-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all")
+_CLIENT_FLAGS = (
+    *FLAGS,
+    f"-fsanitize-ignorelist={NATIVE / 'mbedtls.ignore'}",
+    f"-fsanitize-ignorelist={FUZZ_DIR / 'arithmetic.ignore'}",
+    f"-fsanitize-coverage-ignorelist={FUZZ_DIR / 'arithmetic.ignore'}",
+)
 
 
 @dataclass(frozen=True)
@@ -27,7 +38,8 @@ class Target:
     """What a fuzz target is built from, beside its own file.
 
     `mbedtls` is as `compile_native` takes it; `flags` are for the compiler, includes among them.
-    No input is longer than `max_length`; more than some thousand bytes make it slow.
+    No input is longer than `max_length`; more than some thousand bytes make it slow. A test does
+    so many `runs`. `is_client`: it is built with the whole TLS client, as native_host has it.
     """
 
     name: str
@@ -35,6 +47,8 @@ class Target:
     max_length: int
     mbedtls: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
+    runs: int = 20_000
+    is_client: bool = False
 
     @property
     def corpus_dir(self) -> Path:
@@ -48,17 +62,32 @@ TARGETS = (
     Target("fuzz_pem", ("app/tls/tls_pem.c",), 1024, MBEDTLS_BASE64),
     Target("fuzz_sntp", ("app/net/sntp_packet.c",), 128),
     Target("fuzz_store", STORE, 512),
+    Target("fuzz_tls_conn", (), 4096, runs=4_000, is_client=True),
 )
 
 
 def build_target(target: Target, directory: Path) -> Path:
     """Compile a target into a directory and return the program."""
+    if target.is_client:
+        return _build_client(target, directory)
     return compile_native(
         directory / target.name,
         [f"tests/fuzz/{target.name}.c", *target.sources],
         mbedtls=target.mbedtls,
         flags=[*FLAGS, *target.flags],
     )
+
+
+def _build_client(target: Target, directory: Path) -> Path:
+    native = prepare(directory, *_CLIENT_FLAGS)
+    server_ca_path = directory / "server_ca.c"
+    server_ca_path.write_text(render_server_ca(None))
+    sources = [*list_client_sources(), *(NATIVE / name for name in CLIENT), server_ca_path]
+    sources.append(FUZZ_DIR / f"{target.name}.c")
+    objects = compile_objects(sources, native.own_flags, directory / f"{target.name}-objects")
+    objects += native.compile_upstream()
+    flags = (*_CLIENT_FLAGS, "-Wl,--wrap=tls_platform_random")
+    return link_program(objects, flags, directory / target.name)
 
 
 def run_target(

@@ -74,7 +74,7 @@ class Case:
 
 
 _MUTUAL = ("-Verify", "1")
-_CASES = (
+CASES = (
     Case("ticket", "ecdsa", (), 2, result=("open", "open, resumed")),
     Case("session-id", "ecdsa", ("-no_ticket",), 2, result=("open", "open, resumed")),
     Case("mutual", "ecdsa", _MUTUAL),
@@ -112,7 +112,7 @@ def main() -> None:
         ca_path = directory / "roots.pem"
         ca_path.write_bytes(make_pem(*(root.certificate for root in roots.values())))
         CORPUS.mkdir(parents=True, exist_ok=True)
-        for case in _CASES:
+        for case in CASES:
             identity = _make_identity(case, roots[case.kind])
             mutual = ("-CAfile", str(ca_path)) if "-Verify" in case.options else ()
             options = ("-rev", "-tls1_2", *case.options, *mutual)

@@ -10,7 +10,7 @@
  *     6     n seconds pass
  *     7     the send buffer is full (n odd) or not; plaintext is read in pieces of n bytes
  *
- * With TLS_CONN_TELL in the environment, each input's end is told: see test_fuzz_corpus.py.
+ * With TLS_CONN_TELL in the environment, each input's end is told: see test_fuzz.py.
  */
 #include <stdint.h>
 #include <stdio.h>
