@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from emulated import GATEWAY, HOST, World
+from locks import hold
 from lua_steps import Site, run_site
 from native_servers import build_server
 from native_tls import NativeTls, make_native_tls
@@ -80,14 +80,6 @@ def shared_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = root / "firmware"
     path.mkdir(exist_ok=True)
     return path
-
-
-@contextmanager
-def hold(directory: Path) -> Iterator[None]:
-    """Keep other workers out of a shared directory."""
-    with (directory / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 MBEDTLS_VERSIONS = ("3.6.6", "2.28.3")
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 WARNINGS = ("-Wall", "-Wextra", "-Wshadow", "-Wmissing-prototypes", "-Werror")
-MBEDTLS_BASE64 = ("base64.c", "constant_time.c", "platform_util.c")
+MBEDTLS_BASE64 = ("base64.c", "constant_time.c", "platform.c", "platform_util.c")
 
 CC = ("clang", "-std=gnu99", "-g", "-O1", "-fno-omit-frame-pointer", "-ffunction-sections")
 _INCLUDES = ("app/include", "app/boot", "app/tls", "app/net", "app/board", "tests/native")

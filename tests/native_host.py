@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from conftest import hold
+from locks import hold
 from native_build import CC, SANITIZE, WARNINGS, compile_objects, find_tree, run_tool
 
 from nodemcu_tls_build.build import LWIP_VERSION

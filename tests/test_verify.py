@@ -70,7 +70,7 @@ def test_verification_needs_a_ca(firmware: Path) -> None:
     lines = result.stdout.splitlines()
     assert lines[0] == "true"
     assert lines[1].endswith(
-        "test.lua:2: no CA certificate is built into this firmware: "
-        "put server-ca.crt in place and build again"
+        "test.lua:2: no CA certificate is stored or built in: give one to tls.cert.verify, "
+        "or build the firmware with server-ca.crt"
     )
     assert lines[2] == "stack traceback:"

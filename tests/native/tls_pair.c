@@ -6,6 +6,7 @@
 
 #include <mbedtls/platform.h>
 #include <mbedtls/platform_time.h>
+#include <mbedtls/platform_util.h>
 
 #include "board.h"
 #include "tls_session.h"
@@ -28,6 +29,11 @@ mbedtls_ms_time_t mbedtls_ms_time(void)
     return (mbedtls_ms_time_t)(pair_clock / 1000u);
 }
 #endif
+
+struct tm *mbedtls_platform_gmtime_r(const mbedtls_time_t *time, struct tm *date)
+{
+    return gmtime_r(time, date);
+}
 
 static void *allocate(size_t count, size_t size)
 {
