@@ -88,10 +88,9 @@ def test_every_allocation_of_a_resumed_connection_refused(
     whole_build: Path, tmp_path: Path
 ) -> None:
     turns = list_turns(whole_build, tmp_path, first=1, step=1, resume=True)
-    # Without memory for the session, the handshake is a whole one.
+    # The session that is kept gives way to what mbedTLS wants, not to what the firmware does.
     assert len(turns) > 20
     assert {outcome for _, outcome in turns} == {"out of memory", "whole"}
-    assert len([1 for _, outcome in turns if outcome == "whole"]) < 10
 
 
 # Every second turn is a good one. The others fail, each at the next stage.

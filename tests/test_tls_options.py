@@ -195,7 +195,7 @@ def test_timeouts_of_each_stage(world: World, tmp_path: Path) -> None:
         print(connect(80, { connect_timeout = 300 }, "10.0.2.77")) -- where nobody is
         print(connect(silent, { handshake_timeout = 300, connect_timeout = 60000 }))
         print(connect(slow, { handshake_timeout = 300, idle_timeout = 60000 }))
-        local socket = tls.createConnection { idle_timeout = 300 }
+        local socket = tls.createConnection { idle_timeout = 2000 }
         socket:on("connection", function() print("open") end)
         socket:on("receive", function(_, data) print(data) end)
         socket:on("reconnection", function(s, ...)

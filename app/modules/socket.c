@@ -219,6 +219,7 @@ static bool poll_one(lua_State *L, struct socket *socket)
  */
 bool socket_poll(lua_State *L)
 {
+    polled = NULL; /* an error may have left it */
     for (struct socket *socket = active; socket != NULL; socket = socket->next) {
         lua_rawgeti(L, LUA_REGISTRYINDEX, socket->self);
         polled = socket;

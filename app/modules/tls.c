@@ -176,9 +176,9 @@ static int socket_info(lua_State *L)
         return 0;
     }
     lua_createtable(L, 0, 3);
-    lua_pushstring(L, tls_conn_protocol(conn));
+    lua_pushstring(L, conn->protocol);
     lua_setfield(L, -2, "protocol");
-    lua_pushstring(L, tls_conn_cipher_suite(conn));
+    lua_pushstring(L, conn->cipher_suite);
     lua_setfield(L, -2, "cipher_suite");
     lua_pushboolean(L, conn->resumed);
     lua_setfield(L, -2, "resumed");

@@ -11,7 +11,7 @@
 
 #include "tls_store.h"
 
-/* The records of a script's texts, a userdata. Keys do not stay in the heap: see tls_texts_wipe().
+/* The records of a script's texts, a userdata that is wiped when it is collected.
  */
 struct tls_texts {
     size_t room, length;
@@ -26,7 +26,7 @@ struct tls_texts {
 struct tls_texts *tls_texts_collect(lua_State *L, enum tls_store_set set, int first, int count,
                                     const char *field);
 
-/* The same as a string. */
+/* The same as a string, which stays as long as something refers to it. */
 void tls_texts_push(lua_State *L, enum tls_store_set set, int first, int count, const char *field);
 
 void tls_texts_wipe(struct tls_texts *records);

@@ -28,7 +28,7 @@ enum stream_err {
 /* What stream_poll() found; each but READABLE is told once. */
 enum stream_event {
     STREAM_NOTHING,
-    STREAM_RESOLVED, /* the address is known: stream_peer() */
+    STREAM_RESOLVED, /* stream.address is known */
     STREAM_OPEN,     /* connected */
     STREAM_READABLE, /* bytes have come in: stream_read() */
     STREAM_SENT,     /* the peer acknowledged all that was written */

@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-/* Records as in tls_store.h. Length 0: none is built in. */
+/* Records as in tls_record.h. Length 0: none is built in. */
 extern const unsigned char server_ca_records[];
 extern const size_t server_ca_length;
 

@@ -92,6 +92,7 @@ static enum stream_event poll_stream(struct tls_conn *conn)
         tls_conn_fail(conn, conn->stream.error);
         return STREAM_NOTHING;
     case STREAM_SENT:
+        return conn->state == TLS_CONN_OPEN ? STREAM_SENT : STREAM_NOTHING;
     case STREAM_READABLE:
         if (conn->state != TLS_CONN_OPEN) {
             return STREAM_NOTHING;
@@ -240,6 +241,35 @@ size_t tls_conn_read(struct tls_conn *conn, void *buffer, size_t length)
     return 0;
 }
 
+/*
+ * mbedTLS takes whatever is under way for the text of the last call. It may be an alert, which
+ * reading has sent, or the text may be gone with one.
+ */
+static int write_record(struct tls_conn *conn, const void *data, size_t length)
+{
+    mbedtls_ssl_context *ssl = &conn->engine->ssl;
+    size_t pending = conn->pending;
+    int most = mbedtls_ssl_get_max_out_record_payload(ssl), result = 0;
+
+    if (most < 0) {
+        return most;
+    }
+    conn->pending = 0;
+    if (pending > 0 && ssl->MBEDTLS_PRIVATE(out_left) == 0) {
+        return (int)pending; /* sent before an alert */
+    }
+    if (pending == 0 && ssl->MBEDTLS_PRIVATE(out_left) > 0) {
+        result = mbedtls_ssl_write(ssl, data, 0); /* only sends the alert */
+    }
+    if (result >= 0) {
+        result = mbedtls_ssl_write(ssl, data, length);
+        if (result == MBEDTLS_ERR_SSL_WANT_WRITE) {
+            conn->pending = length < (size_t)most ? length : (size_t)most;
+        }
+    }
+    return result;
+}
+
 int tls_conn_write(struct tls_conn *conn, const void *data, size_t length)
 {
     if (conn->state != TLS_CONN_OPEN) {
@@ -251,7 +281,7 @@ int tls_conn_write(struct tls_conn *conn, const void *data, size_t length)
         result = starve(conn);
     } else {
         conn->hunger = TLS_CONN_FED;
-        result = mbedtls_ssl_write(&conn->engine->ssl, data, length);
+        result = write_record(conn, data, length);
     }
     if (result >= 0) {
         return result;
@@ -284,14 +314,4 @@ void tls_conn_close(struct tls_conn *conn)
     conn->host = NULL;
     stream_close(&conn->stream);
     conn->tell_failed = conn->tell_ended = false;
-}
-
-const char *tls_conn_protocol(const struct tls_conn *conn)
-{
-    return mbedtls_ssl_get_version(&conn->engine->ssl);
-}
-
-const char *tls_conn_cipher_suite(const struct tls_conn *conn)
-{
-    return mbedtls_ssl_get_ciphersuite(&conn->engine->ssl);
 }

@@ -47,13 +47,15 @@ struct tls_conn {
     enum tls_conn_hunger hunger;
     struct tls_engine *engine; /* mbedTLS's contexts, while there is a handshake or a session */
     char *host;                /* as given to tls_conn_open(), until the handshake is over */
-    const char *late_name;     /* to be set before the certificate is looked at; see step() */
+    const char *late_name;     /* to be set before the certificate is looked at; see do_step() */
     unsigned opened;           /* counts calls of tls_conn_open() */
     uint32_t since;            /* board_millis() of what the timeout of the state counts from */
-    bool may_resume;           /* credentials->trust tells whose session */
+    const char *protocol, *cipher_suite; /* agreed on, by mbedTLS's names, from STREAM_OPEN on */
+    bool may_resume;                     /* credentials->trust tells whose session */
     bool resumed;
     bool read_to_end; /* mbedTLS was told that nothing more comes */
     bool tell_failed, tell_ended;
+    size_t pending; /* bytes in the record that mbedTLS has begun to send */
     int error;
     const char *stage; /* where it failed: see tls_error_stage() */
     int mbedtls_result;
@@ -80,9 +82,5 @@ int tls_conn_fail(struct tls_conn *conn, int error);
 
 void tls_conn_hold(struct tls_conn *conn, bool held);
 void tls_conn_close(struct tls_conn *conn);
-
-/* What an open connection uses, by mbedTLS's names. */
-const char *tls_conn_protocol(const struct tls_conn *conn);
-const char *tls_conn_cipher_suite(const struct tls_conn *conn);
 
 #endif

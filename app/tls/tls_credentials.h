@@ -15,11 +15,11 @@
 #include "tls_store.h"
 
 struct tls_credentials {
-    mbedtls_x509_crt ca;    /* trusted; version 0: none */
-    mbedtls_x509_crt chain; /* the client's own certificate first; version 0: none */
+    mbedtls_x509_crt ca;    /* trusted; raw.p NULL: none */
+    mbedtls_x509_crt chain; /* the client's own certificate first; raw.p NULL: none */
     mbedtls_pk_context key; /* the client's */
     struct tls_store_view stored[2];
-    unsigned char trust[32]; /* whose sessions may be resumed: see tls_conn.c */
+    unsigned char trust[32]; /* whose sessions may be resumed: see tls_trust.h */
 };
 
 struct tls_credentials *tls_credentials_new(void); /* NULL: out of memory */

@@ -109,6 +109,8 @@ static void finish_handshake(struct tls_conn *conn)
     if (conn->may_resume) {
         tls_session_keep(&conn->engine->ssl, conn->credentials->trust, conn->resumed);
     }
+    conn->protocol = mbedtls_ssl_get_version(&conn->engine->ssl);
+    conn->cipher_suite = mbedtls_ssl_get_ciphersuite(&conn->engine->ssl);
     conn->state = TLS_CONN_OPEN;
     conn->since = board_millis();
     tls_credentials_free(conn->credentials);

@@ -1,5 +1,5 @@
 /*
- * tls_handshake.h - from the ClientHello to Finished: the part of tls_conn.c that happens once.
+ * tls_handshake.h - from the ClientHello to Finished: what a connection does once.
  */
 #ifndef TLS_HANDSHAKE_H
 #define TLS_HANDSHAKE_H

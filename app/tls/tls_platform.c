@@ -12,6 +12,7 @@
 #include "build_time.h"
 #include "calendar.h"
 #include "tls_error.h"
+#include "tls_session.h"
 
 static mbedtls_ctr_drbg_context generator;
 static bool started;
@@ -21,6 +22,9 @@ static void *allocate(size_t count, size_t size)
 {
     void *block = calloc(count, size);
 
+    if (block == NULL && tls_session_give_way()) {
+        block = calloc(count, size);
+    }
     if (block == NULL) {
         allocation_failed = true;
     }

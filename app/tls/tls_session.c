@@ -26,6 +26,7 @@ struct kept {
 
 /* The last one used first; NULL after the end. */
 static struct kept *sessions[NODEMCU_TLS_SESSIONS];
+static bool copying; /* out of one of them: none may go */
 
 static uint32_t seconds_since_start(void)
 {
@@ -78,7 +79,10 @@ void tls_session_offer(mbedtls_ssl_context *ssl, const unsigned char key[TLS_SES
         return;
     }
     put_first(kept);
-    if (mbedtls_ssl_set_session(ssl, &kept->session) != 0) {
+    copying = true;
+    int result = mbedtls_ssl_set_session(ssl, &kept->session);
+    copying = false;
+    if (result != 0) {
         /* Out of memory: a half of a session would make a ClientHello that is not one. */
         mbedtls_ssl_session_free(offered);
         mbedtls_ssl_session_init(offered);
@@ -108,6 +112,13 @@ static bool can_be_resumed(const mbedtls_ssl_session *session)
         return session->MBEDTLS_PRIVATE(ticket_len) <= MAX_TICKET;
     }
     return session->MBEDTLS_PRIVATE(id_len) >= MIN_ID;
+}
+
+/* Whether one is the other resumed; a whole handshake may have put another in its place. */
+static bool is_same(const mbedtls_ssl_session *one, const mbedtls_ssl_session *other)
+{
+    return memcmp(one->MBEDTLS_PRIVATE(master), other->MBEDTLS_PRIVATE(master),
+                  sizeof one->MBEDTLS_PRIVATE(master)) == 0;
 }
 
 /* Whether the server sent a ticket, other than the one that was offered. */
@@ -164,7 +175,8 @@ void tls_session_keep(const mbedtls_ssl_context *ssl, const unsigned char key[TL
     if (!resumed) {
         forget(old);
         keep_new(ssl, key, seconds_since_start());
-    } else if (old != NULL && !has_new_ticket(ssl->MBEDTLS_PRIVATE(session), &old->session)) {
+    } else if (old != NULL && (!is_same(ssl->MBEDTLS_PRIVATE(session), &old->session) ||
+                               !has_new_ticket(ssl->MBEDTLS_PRIVATE(session), &old->session))) {
         put_first(old);
     } else if (old != NULL) { /* else it was forgotten meanwhile, and stays so */
         uint32_t verified = old->verified;
@@ -183,6 +195,15 @@ void tls_session_forget_all(void)
     while (sessions[0] != NULL) {
         forget(take_out(0));
     }
+}
+
+bool tls_session_give_way(void)
+{
+    if (copying || sessions[0] == NULL) {
+        return false;
+    }
+    tls_session_forget_all();
+    return true;
 }
 
 #endif

@@ -4,7 +4,8 @@
  *
  * A session is kept under a key of 32 bytes, in which its user has put whatever the server was
  * trusted for: only a connection that asks for the same may resume it. The longest unused one
- * goes when there are too many, any goes a day after its certificate was checked, and none is
+ * goes when there are too many, none is offered more than a day after its
+ * certificate was checked, and none is
  * kept when memory is short: a handshake never fails for that. In a profile without
  * `tls.resumption` nothing is ever kept.
  */
@@ -41,6 +42,12 @@ void tls_session_forget(const unsigned char key[TLS_SESSION_KEY_SIZE]);
 
 void tls_session_forget_all(void);
 
+/*
+ * An allocation of mbedTLS's was refused: forget all sessions. Returns whether that has freed
+ * memory, so that it is worth trying again.
+ */
+bool tls_session_give_way(void);
+
 #else
 
 static inline void tls_session_offer(mbedtls_ssl_context *ssl,
@@ -71,6 +78,11 @@ static inline void tls_session_forget(const unsigned char key[TLS_SESSION_KEY_SI
 
 static inline void tls_session_forget_all(void)
 {
+}
+
+static inline bool tls_session_give_way(void)
+{
+    return false;
 }
 
 #endif

@@ -130,6 +130,14 @@ static bool are_erased(const uint32_t *words, size_t count)
     return count == 0;
 }
 
+/* A key does not stay on the stack; the compiler does not see that nobody reads this. */
+static void wipe(volatile uint32_t *chunk)
+{
+    for (size_t i = 0; i < CHUNK / 4; i++) {
+        chunk[i] = 0;
+    }
+}
+
 /* Whether flash holds these bytes; NULL: is erased. */
 static bool flash_holds(uint32_t offset, const uint8_t *expected, size_t length)
 {
@@ -137,9 +145,11 @@ static bool flash_holds(uint32_t offset, const uint8_t *expected, size_t length)
 
     for (size_t done = 0; done < length; done += CHUNK) {
         size_t part = length - done < CHUNK ? length - done : CHUNK;
-        if (board_flash_read(offset + done, chunk, (part + 3) & ~3u) != 0 ||
-            (expected == NULL ? !are_erased(chunk, part / 4)
-                              : memcmp(chunk, expected + done, part) != 0)) {
+        bool same = board_flash_read(offset + done, chunk, (part + 3) & ~3u) == 0 &&
+                    (expected == NULL ? are_erased(chunk, part / 4)
+                                      : memcmp(chunk, expected + done, part) == 0);
+        wipe(chunk);
+        if (!same) {
             return false;
         }
     }
@@ -155,7 +165,9 @@ static bool put(uint32_t offset, const uint8_t *data, size_t length)
         size_t part = length - done < CHUNK ? length - done : CHUNK;
         memset(chunk, ERASED, sizeof chunk);
         memcpy(chunk, data + done, part);
-        if (board_flash_write(offset + done, chunk, (part + 3) & ~3u) != 0) {
+        int error = board_flash_write(offset + done, chunk, (part + 3) & ~3u);
+        wipe(chunk);
+        if (error != 0) {
             return false;
         }
     }
