@@ -178,7 +178,7 @@ def test_callback_that_gives_no_identity(world: World, root: Identity, start: St
     expected = [
         *(f"{NOT_A_CERTIFICATE}\t-43", f"{NOT_A_KEY}\t-44", f"{NOT_A_KEY}\t-44"),
         *(f"{NOT_A_PAIR}\t-45", f"{NOT_A_PAIR}\t-45"),
-        *["neither PEM nor DER: no -----BEGIN line\t-39"] * 2,
+        *["no certificate or key in it, PEM or DER\t-39"] * 2,
         f"{NOT_A_CERTIFICATE}\t-43",
     ]
     assert printed == [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from emulated import HOST, World
+from emulated import HOST, World, run_lua
 from lua_steps import run_steps
 from peers import make_tls_context, read_to_end, run_peer
 
@@ -99,6 +99,17 @@ def test_no_memory_inside_a_callback(world: World, tmp_path: Path) -> None:
         *("connection\tout of memory\t-6\trecord\tnil", "hello"),
         *("receive\tout of memory\t-6\trecord\tnil", "hello"),
     ]
+
+
+def test_no_memory_inside_a_callback_and_none_for_failures(world: World) -> None:
+    script = """
+        local socket = tls.createConnection { verify = false }
+        socket:on("connection", function() local x = ("x"):rep(100000) end)
+        socket:connect(%d, "server.test")
+    """
+    result = run_lua(world.build_dir, script % world.good_port)
+    assert result.returncode == 1
+    assert "not enough memory" in result.stdout
 
 
 def test_no_memory_for_the_handshake(world: World) -> None:

@@ -119,6 +119,7 @@ def test_name_that_is_sent_and_checked(world: World, tmp_path: Path) -> None:
         try({ server_name = "named.test" }, "10.0.2.2")
         try { verify_host = false }                              -- its own name is sent
         try({ verify_host = false }, "10.0.2.2")                 -- an address is not
+        try { server_name = "named.test." }
         try { server_name = false, verify_host = false }
         try { server_name = false }
         try { server_name = "named.test", verify_host = false, verify = false }
@@ -130,14 +131,14 @@ def test_name_that_is_sent_and_checked(world: World, tmp_path: Path) -> None:
         log = server.read_log()
     assert printed == [
         *(OTHER_NAME, "open", "open"),
-        *("open", "open", "open"),
+        *("open", "open", "open", "open"),
         *(OTHER_NAME, "open", "open"),
     ]
     hellos = log.split('TLS client extension "max fragment length"')
-    assert len(hellos) == 10
+    assert len(hellos) == 11
     names = re.findall(r"^[0-9a-f]{4} - .*00 0[0-9a-f].*$", log, re.MULTILINE)
-    assert log.count('"server name"') == 5, names
-    assert log.count("named.t") == 3
+    assert log.count('"server name"') == 6, names
+    assert log.count("named.t") == 4
     assert log.count("server.") == 2
 
 

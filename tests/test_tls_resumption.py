@@ -53,6 +53,31 @@ def test_second_connection_is_resumed(world: World, server: Server) -> None:
     ]
 
 
+def test_sent_is_told_of_what_was_sent(world: World) -> None:
+    script = """
+        for _ = 1, 3 do
+          local socket, sent = tls.createConnection(), 0
+          socket:on("connection", function(s)
+            print(s:info().resumed)
+            tmr.create():alarm(200, tmr.ALARM_SINGLE, function()
+              print("sent before", sent)
+              s:send("GET / HTTP/1.0\\r\\n\\r\\n")
+            end)
+          end)
+          socket:on("sent", function() sent = sent + 1 end)
+          socket:on("disconnection", function() resume() end)
+          socket:connect(port, "server.test")
+          coroutine.yield()
+          print("sent", sent)
+        end
+    """
+    printed = run_steps(world.build_dir, script, port=world.good_port)
+    assert printed == [
+        *("false", "sent before\t0", "sent\t1"),
+        *(["true", "sent before\t0", "sent\t1"] * 2),
+    ]
+
+
 def test_resumption_is_only_for_the_same_trust(
     firmware: Path, world: World, tmp_path: Path
 ) -> None:

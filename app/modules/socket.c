@@ -68,6 +68,12 @@ static bool has_callback(lua_State *L, int socket, enum socket_event event)
     return has;
 }
 
+static bool hears_failures(lua_State *L, int socket)
+{
+    return has_callback(L, socket, EVENT_RECONNECTION) ||
+           has_callback(L, socket, EVENT_DISCONNECTION);
+}
+
 /*
  * Call the callback of an event with the socket and, on top of the stack, `arguments` more
  * values, which are taken off. The socket is just below them and stays.
@@ -87,7 +93,7 @@ static void fire(lua_State *L, enum socket_event event, int arguments)
     lua_pushvalue(L, socket);
     lua_insert(L, socket + 2);
     int status = callback_pcall(L, arguments + 1, 0);
-    if (status == LUA_ERRMEM && socket_out_of_memory()) {
+    if (status == LUA_ERRMEM && hears_failures(L, socket) && socket_out_of_memory()) {
         lua_pop(L, 1); /* the socket's failure says it */
     } else if (status != 0) {
         callback_fail(L);

@@ -167,7 +167,9 @@ void socket_register(lua_State *L, const struct transport *transport)
     }
     luaL_newmetatable(L, transport->type_name);
     lua_pushcfunction(L, socket_gc);
-    lua_setfield(L, -2, "__gc"); /* not a method: a script cannot call it */
+    lua_setfield(L, -2, "__gc");
+    lua_pushboolean(L, false);
+    lua_setfield(L, -2, "__metatable"); /* so that a script cannot call __gc */
     lua_newtable(L);
     luaL_register(L, NULL, methods);
     if (transport->methods != NULL) {

@@ -204,10 +204,11 @@ static int tls_create_connection(lua_State *L)
 /* tls.setDebug(level): 0 to 4 */
 static int tls_set_debug(lua_State *L)
 {
-    int level = luaL_checkint(L, 1);
+    lua_Number level = luaL_checknumber(L, 1);
 
-    luaL_argcheck(L, level >= 0 && level <= TLS_DEBUG_MAX_LEVEL, 1, "level must be from 0 to 4");
-    tls_debug_set_threshold(level);
+    luaL_argcheck(L, level >= 0 && level <= TLS_DEBUG_MAX_LEVEL && level == (int)level, 1,
+                  "level must be from 0 to 4");
+    tls_debug_set_threshold((int)level);
     return 0;
 }
 

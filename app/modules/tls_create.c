@@ -78,10 +78,20 @@ static void read_server_name(lua_State *L, struct tls_options *options)
         raise(L, key, "string or false expected");
     }
     const char *name = lua_tolstring(L, -1, &length);
-    if (length == 0 || length > HOST_NAME_MAX || strlen(name) != length) {
+    if (length > 1 && name[length - 1] == '.') { /* the root's: of no use in TLS (RFC 6066) */
+        length--;
+    }
+    if (length == 0 || length > HOST_NAME_MAX) {
         raise(L, key, "a host name has 1 to 253 characters");
     }
-    options->server_name = name;
+    for (size_t i = 0; i < length; i++) {
+        if (name[i] <= ' ' || name[i] > '~') {
+            raise(L, key, "a host name has letters, digits, dots and dashes");
+        }
+    }
+    lua_pushlstring(L, name, length);
+    lua_replace(L, -2);
+    options->server_name = lua_tostring(L, -1);
     keep(L, key);
 }
 

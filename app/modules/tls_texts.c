@@ -51,7 +51,7 @@ static void add_text(lua_State *L, enum tls_store_set set, struct tls_texts *rec
 {
     size_t length;
 
-    if (!lua_isstring(L, -1)) {
+    if (lua_type(L, -1) != LUA_TSTRING) {
         const char *problem = lua_pushfstring(L, "%s%sstring expected, got %s", field ? field : "",
                                               field ? ": " : "", luaL_typename(L, -1));
         luaL_argerror(L, argument, problem);

@@ -64,6 +64,9 @@ void tls_conn_open(struct tls_conn *conn, const char *host, uint16_t port)
         return;
     }
     memcpy(conn->host, host, length);
+    if (length > 2 && host[length - 2] == '.') { /* the root's: of no use in TLS (RFC 6066) */
+        conn->host[length - 2] = '\0';
+    }
     stream_open(&conn->stream, host, port);
 }
 
@@ -92,7 +95,11 @@ static enum stream_event poll_stream(struct tls_conn *conn)
         tls_conn_fail(conn, conn->stream.error);
         return STREAM_NOTHING;
     case STREAM_SENT:
-        return conn->state == TLS_CONN_OPEN ? STREAM_SENT : STREAM_NOTHING;
+        if (conn->state != TLS_CONN_OPEN || !conn->wrote) {
+            return STREAM_NOTHING; /* the end of the handshake, or an alert */
+        }
+        conn->wrote = false;
+        return STREAM_SENT;
     case STREAM_READABLE:
         if (conn->state != TLS_CONN_OPEN) {
             return STREAM_NOTHING;
@@ -284,6 +291,7 @@ int tls_conn_write(struct tls_conn *conn, const void *data, size_t length)
         result = write_record(conn, data, length);
     }
     if (result >= 0) {
+        conn->wrote = true;
         return result;
     }
     if (result == MBEDTLS_ERR_SSL_WANT_READ || result == MBEDTLS_ERR_SSL_WANT_WRITE) {

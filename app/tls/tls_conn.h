@@ -55,6 +55,7 @@ struct tls_conn {
     bool resumed;
     bool read_to_end; /* mbedTLS was told that nothing more comes */
     bool tell_failed, tell_ended;
+    bool wrote;     /* something whose arrival is to be told */
     size_t pending; /* bytes in the record that mbedTLS has begun to send */
     int error;
     const char *stage; /* where it failed: see tls_error_stage() */

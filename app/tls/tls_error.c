@@ -142,7 +142,7 @@ const char *tls_error_reason(int error)
         [-TLS_ERR_PIN] = "the server's public key is not a pinned one",
         [-TLS_ERR_CALLBACK] = "the credentials callback failed",
         [-TLS_ERR_INTERNAL] = "mbedTLS failed",
-        [-TLS_ERR_PEM_NONE] = "neither PEM nor DER: no -----BEGIN line",
+        [-TLS_ERR_PEM_NONE] = "no certificate or key in it, PEM or DER",
         [-TLS_ERR_PEM_END] = "a PEM object without its -----END line",
         [-TLS_ERR_PEM_BASE64] = "a PEM object that is not base64",
         [-TLS_ERR_KEY_ENCRYPTED] = "an encrypted private key: decrypt it first",
