@@ -159,7 +159,7 @@ static void handle(struct tls_conn *conn, enum stream_event event)
     switch (event) {
     case STREAM_OPEN:
         CHECK(conn->state == TLS_CONN_OPEN);
-        CHECK(tls_conn_protocol(conn) != NULL && tls_conn_cipher_suite(conn) != NULL);
+        CHECK(conn->protocol != NULL && conn->cipher_suite != NULL);
         told.opened++;
         told.resumed += conn->resumed;
         break;
