@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from nodemcu_tls_build.errors import DeviceError, ImageError
-from nodemcu_tls_build.flash import check_port, verify_device, write_device
+from nodemcu_tls_build.device.flash import check_port, verify_device, write_device
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from nodemcu_tls_build.commands import device_arguments
 @device_arguments
 def flash(port: str, build_dir: Path, baud: int) -> None:
     """Write a build to the ESP8266 on the serial port PORT."""
-    from nodemcu_tls_build.flash import write_device
+    from nodemcu_tls_build.device.flash import write_device
 
     write_device(build_dir, port, baud, click.echo)
     click.echo(f"Flashed {build_dir} to {port}.")

@@ -15,7 +15,7 @@ from nodemcu_tls_build.commands import device_arguments
 @device_arguments
 def verify(port: str, build_dir: Path, baud: int) -> None:
     """Compare the ESP8266 on the serial port PORT with a build."""
-    from nodemcu_tls_build.flash import verify_device
+    from nodemcu_tls_build.device.flash import verify_device
 
     verify_device(build_dir, port, baud, click.echo)
     click.echo(f"{port} holds the build in {build_dir}.")

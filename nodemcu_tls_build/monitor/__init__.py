@@ -1,0 +1,1 @@
+"""The serial console of a device, and what a crash on it means."""
