@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-END = 0xC0
-ESCAPE = 0xDB
-_ESCAPED = {0xDC: END, 0xDD: ESCAPE}
+from collections.abc import Iterator
+
+_ESCAPED = {0xDC: b"\xc0", 0xDD: b"\xdb"}
 
 
 def encode_frame(frame: bytes) -> bytes:
@@ -16,38 +16,39 @@ def encode_frame(frame: bytes) -> bytes:
 class Decoder:
     """Find frames in bytes that come in pieces of any size.
 
-    What stands outside of delimiters is skipped. A frame with a bad escape or of more than `limit`
-    bytes is dropped whole: its bytes are skipped up to the next delimiter.
+    What stands outside of delimiters is skipped, and so is a frame with a bad escape, an empty one
+    or one of more than `limit` bytes.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._frame: bytearray | None = None  # None: waiting for the delimiter that starts one
-        self._escaped = False
+        self._raw: bytearray | None = None  # None: waiting for the delimiter that starts a frame
 
-    def receive(self, byte: int) -> bytes | None:
-        """Take one byte; return the frame that it ends, if it ends one."""
-        if byte == END:
-            frame = None if self._escaped else self._frame
-            self._escaped = False
-            # An empty frame is no frame: its second delimiter is the start of the next one.
-            self._frame = None if frame else bytearray()
-            return bytes(frame) if frame else None
-        if self._frame is None:
-            return None
-        if self._escaped:
-            self._escaped = False
-            self._take(_ESCAPED.get(byte))
-        elif byte == ESCAPE:
-            self._escaped = True
-        else:
-            self._take(byte)
-        return None
+    def receive(self, data: bytes) -> Iterator[bytes]:
+        """Yield the frames that `data` completes, each as soon as the one before was handled."""
+        *ended, rest = data.split(b"\xc0")
+        for part in ended:
+            self._take(part)
+            raw, self._raw = self._raw, None
+            if not raw:
+                # The start of a frame: the first delimiter, or the second of an empty frame.
+                self._raw = bytearray()
+            elif frame := self._unescape(bytes(raw)):
+                yield frame
+        self._take(rest)
 
-    def _take(self, byte: int | None) -> None:
-        if self._frame is None:
-            return
-        if byte is None or len(self._frame) >= self.limit:
-            self._frame = None
-        else:
-            self._frame.append(byte)
+    def _take(self, part: bytes) -> None:
+        if self._raw is not None:
+            self._raw += part
+            if len(self._raw) > 2 * self.limit:  # no escaping makes so much of a good one
+                self._raw = None
+
+    def _unescape(self, raw: bytes) -> bytes | None:
+        first, *others = raw.split(b"\xdb")
+        parts = [first]
+        for other in others:
+            if not other or other[0] not in _ESCAPED:
+                return None
+            parts += [_ESCAPED[other[0]], other[1:]]
+        frame = b"".join(parts)
+        return frame if len(frame) <= self.limit else None
