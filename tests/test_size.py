@@ -107,7 +107,7 @@ def test_to_dict(tmp_path: Path) -> None:
     data = measure_elf(tmp_path / "f.elf", tmp_path / "f.map").to_dict()
     assert data["regions"]["dram"] == {"used": 0x40, "limit": 51200, "free": 51200 - 0x40}
     assert data["components"]["mbedtls"] == {
-        "flash": 0x80,
+        "flash": 0x70,
         "iram": 0,
         "data": 0x10,
         "bss": 0,

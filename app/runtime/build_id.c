@@ -3,7 +3,7 @@
 #include <stdint.h>
 
 #define NOTE_WORDS 4 /* the ELF note's sizes, type and name, before the id itself */
-#define DIGITS ((BUILD_ID_SIZE) - 1)
+#define DIGITS (BUILD_ID_SIZE - 1)
 
 extern const uint32_t __build_id[];
 
