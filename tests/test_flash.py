@@ -34,7 +34,7 @@ def build_dir(tmp_path: Path) -> Path:
         (tmp_path / name).write_bytes(data)
         digest = hashlib.sha256(data).hexdigest()
         images.append({"name": name, "offset": offset, "length": len(data), "sha256": digest})
-    build = {"flash_size": 1024 * 1024, "images": images}
+    build = {"build_id": "00" * 20, "flash_size": 1024 * 1024, "images": images}
     (tmp_path / "build.json").write_text(json.dumps(build), encoding="utf-8")
     return tmp_path
 
