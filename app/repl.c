@@ -5,6 +5,7 @@
 #include <lauxlib.h>
 
 #include "board.h"
+#include "build_id.h"
 #include "callback.h"
 
 #define LINE_SIZE 256 /* as NodeMCU's: longer lines are refused */
@@ -32,6 +33,12 @@ static void prompt(void)
 
 void repl_start(void)
 {
+    char id[BUILD_ID_SIZE];
+
+    build_id_text(id);
+    print("nodemcu-tls build ");
+    print(id);
+    print("\n");
     prompt();
 }
 

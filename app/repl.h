@@ -8,6 +8,7 @@
 
 #include <lua.h>
 
+/* Say which build this is, and prompt. */
 void repl_start(void);
 
 /* Take what was typed; run a chunk when it is whole. Returns whether anything was typed. */

@@ -14,7 +14,12 @@ from nodemcu_tls_build.certs import CaBundle, check_ca_fits, load_ca_file
 from nodemcu_tls_build.files import write_file
 from nodemcu_tls_build.fresh import describe_inputs, describe_tools, save_stamp
 from nodemcu_tls_build.graph import make_graph, render_graph
-from nodemcu_tls_build.image import merge_flash_image, pad_to_flash, parse_boot_image
+from nodemcu_tls_build.image import (
+    find_build_id,
+    merge_flash_image,
+    pad_to_flash,
+    parse_boot_image,
+)
 from nodemcu_tls_build.memmap import BOOT_OFFSET, IROM_OFFSET
 from nodemcu_tls_build.ninja import run_ninja
 from nodemcu_tls_build.output import hold_directory, publish_files
@@ -150,6 +155,7 @@ def _make_report(  # noqa: PLR0913, PLR0917 -- one parameter a part of it
     return {
         "schema": 1,
         "version": version("nodemcu-tls"),
+        "build_id": find_build_id(files[IMAGES[IROM_OFFSET]]),
         "build_time": build_time.iso_text,
         "profile": profile.to_dict() | {"sha256": profile.digest()},
         "ca": _describe_ca(bundle),

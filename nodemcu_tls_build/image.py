@@ -29,6 +29,10 @@ FLASH_SIZES = {
 _HEADER = struct.Struct("<BBBBI")  # magic, segment count, mode, size and frequency, entry
 _SEGMENT = struct.Struct("<II")  # address, length
 
+# An ELF note: the sizes of its name and of what it says, its type (NT_GNU_BUILD_ID), its name.
+_BUILD_ID_SIZE = 20
+_BUILD_ID_NOTE = struct.pack("<III4s", 4, _BUILD_ID_SIZE, 3, b"GNU")
+
 _BUILD_AGAIN = "Run `nodemcu-tls build` again."
 
 
@@ -38,6 +42,15 @@ class Segment:
 
     address: int
     data: bytes
+
+
+@dataclass(frozen=True)
+class FlashSettings:
+    """What a boot image's header says of the flash; `size` in bytes, `frequency` as `40m`."""
+
+    mode: str
+    size: int
+    frequency: str
 
 
 @dataclass(frozen=True)
@@ -64,11 +77,15 @@ class ImageFile:
 
 @dataclass(frozen=True)
 class BuildOutput:
-    """What `build.json` says about the images beside it; `flash_size` is the board's."""
+    """What `build.json` says about the images beside it; `flash_size` is the board's.
+
+    `build_id` are the 40 hexadecimal digits that `find_build_id` finds in the mapped image.
+    """
 
     build_dir: Path
     images: tuple[ImageFile, ...]
     flash_size: int
+    build_id: str
 
 
 def parse_boot_image(data: bytes) -> BootImage:
@@ -92,6 +109,17 @@ def parse_boot_image(data: bytes) -> BootImage:
     return BootImage(flash_mode, flash_size, flash_frequency, entry, segments, end + 1)
 
 
+def parse_flash_settings(data: bytes) -> FlashSettings:
+    """Read the flash settings of the boot image at the start of `data`, whatever follows them.
+
+    Raises ImageError when there is no header.
+    """
+    if len(data) < _HEADER.size or data[0] != MAGIC:
+        raise ImageError("there is no boot image")
+    _, _, mode, size_and_frequency, _ = _HEADER.unpack_from(data)
+    return FlashSettings(*_decode_flash(mode, size_and_frequency))
+
+
 def compute_checksum(segments: tuple[Segment, ...]) -> int:
     """Return the XOR of every segment byte, seeded with 0xef."""
     checksum = CHECKSUM_SEED
@@ -99,6 +127,16 @@ def compute_checksum(segments: tuple[Segment, ...]) -> int:
         for byte in segment.data:
             checksum ^= byte
     return checksum
+
+
+def find_build_id(mapped: bytes) -> str | None:
+    """Return the build id, 40 hexadecimal digits; None when there is none.
+
+    `mapped` are the bytes of flash from IROM_OFFSET on, which the linker's note begins.
+    """
+    if not mapped.startswith(_BUILD_ID_NOTE) or len(mapped) < len(_BUILD_ID_NOTE) + _BUILD_ID_SIZE:
+        return None
+    return mapped[len(_BUILD_ID_NOTE) :][:_BUILD_ID_SIZE].hex()
 
 
 def merge_flash_image(parts: Mapping[int, bytes]) -> bytes:
@@ -214,4 +252,15 @@ def _parse_build(build_dir: Path, build: Any) -> BuildOutput:
     )
     if not images:
         raise ValueError("no images")
-    return BuildOutput(build_dir, images, int(build["flash_size"]))
+    flash_size = int(build["flash_size"])
+    if "build_id" not in build:
+        raise ImageError(
+            f"the build in {build_dir} has no build id: an older nodemcu-tls made it", _BUILD_AGAIN
+        )
+    return BuildOutput(build_dir, images, flash_size, _check_build_id(build["build_id"]))
+
+
+def _check_build_id(text: str) -> str:
+    if len(bytes.fromhex(text)) != _BUILD_ID_SIZE:
+        raise ValueError(f"build_id is {text!r}")
+    return text

@@ -24,6 +24,9 @@ _LONG_NAME = re.compile(r" [^*\s]\S*")  # its address and size stand on the next
 
 _OBJECT = re.compile(r"(?:.*/)?obj/([^/]+)/.+")
 _ARCHIVE_MEMBER = re.compile(r".+\.a\(.+\)")
+# The linker's own, which its map gives to whatever file comes first.
+_BUILD_ID = ".note.gnu.build-id"
+_BUILD_ID_OWNER = "app"
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ class _Section(NamedTuple):
 class _Contribution(NamedTuple):
     address: int
     size: int
-    origin: str
+    component: str
 
 
 def measure_elf(elf_path: Path, map_path: Path) -> SizeReport:
@@ -179,12 +182,13 @@ def _find_column(region: str, *, zeroed: bool) -> str | None:
 
 def _find_contributions(map_text: str) -> Iterator[_Contribution]:
     """Yield what the map's second half says of each input section: where, how much, from where."""
-    long_name = False
+    long_name = ""
     for line in map_text.partition(_LINKER_MAP)[2].splitlines():
-        match = _CONTRIBUTION.fullmatch(f" name{line}" if long_name else line)
-        long_name = _LONG_NAME.fullmatch(line) is not None
+        match = _CONTRIBUTION.fullmatch(f"{long_name}{line}")
+        long_name = line if _LONG_NAME.fullmatch(line) else ""
         if match and int(match[3], 16):
-            yield _Contribution(int(match[2], 16), int(match[3], 16), match[4])
+            owner = _BUILD_ID_OWNER if match[1] == _BUILD_ID else find_component(match[4])
+            yield _Contribution(int(match[2], 16), int(match[3], 16), owner)
 
 
 def _attribute(
@@ -201,7 +205,7 @@ def _attribute(
     for contribution, end in zip(inside, ends, strict=True):
         size = min(contribution.size, end - contribution.address)
         unclaimed -= size
-        _add(components, find_component(contribution.origin), section.column, size)
+        _add(components, contribution.component, section.column, size)
     _add(components, PADDING, section.column, unclaimed)
 
 

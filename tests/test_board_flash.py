@@ -63,7 +63,8 @@ def make_build(directory: Path, images: dict[int, bytes], rom: bytes, flash_size
     (directory / "flash.bin").write_bytes(merge_flash_image(images))
     (directory / "bootrom.elf").write_bytes(rom)
     image = {"name": "0x00000.bin", "offset": 0, "length": 0, "sha256": sha256().hexdigest()}
-    (directory / "build.json").write_text(json.dumps({"flash_size": flash_size, "images": [image]}))
+    build = {"build_id": "00" * 20, "flash_size": flash_size, "images": [image]}
+    (directory / "build.json").write_text(json.dumps(build))
     return directory
 
 

@@ -28,7 +28,8 @@ from emulated import run_lua
 from pki import make_authority, make_pem
 
 from nodemcu_tls_build.files import hash_file
-from nodemcu_tls_build.memmap import FLASH_WINDOW, IROM, KIB
+from nodemcu_tls_build.image import find_build_id, load_build_output
+from nodemcu_tls_build.memmap import FLASH_WINDOW, IROM, IROM_OFFSET, KIB
 from nodemcu_tls_build.process import run_capture
 from nodemcu_tls_build.profile import load_profile
 from nodemcu_tls_build.sources import load_lock
@@ -117,6 +118,32 @@ def test_sizes_are_those_of_the_elf_file(whole_build: Path) -> None:
     image_length = load_report(whole_build)["images"][1]["length"]
     assert in_flash <= image_length <= in_flash + 16
     assert FLASH_WINDOW.start + 0x10000 == IROM.start
+
+
+def test_build_id_is_in_the_report_the_flash_and_the_elf_file(whole_build: Path) -> None:
+    build_id = load_report(whole_build)["build_id"]
+    flash = (whole_build / "flash.bin").read_bytes()
+    assert find_build_id(flash[IROM_OFFSET:]) == build_id
+    assert load_build_output(whole_build).build_id == build_id
+    assert bytes.fromhex(build_id) in (whole_build / "firmware.elf").read_bytes()
+    assert bytes.fromhex(build_id) not in (whole_build / "bootrom.elf").read_bytes()
+
+
+def test_build_id_changes_with_what_is_built(own_build: Path, tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_bytes(make_pem(make_authority("ecdsa").certificate))
+    (tmp_path / "p.toml").write_text('schema = 1\nname = "p"\n[board]\nflash_size = "512KiB"\n')
+    tomorrow = str(int(os.environ["SOURCE_DATE_EPOCH"]) + 86400)
+    seen = [load_report(own_build)["build_id"]]
+    for args, environment in (
+        (["--ca", "ca.pem"], {}),
+        (["--profile", "p.toml"], {}),
+        ([], {"SOURCE_DATE_EPOCH": tomorrow}),
+        ([], {}),
+    ):
+        run_build(*args, cwd=tmp_path, **environment)
+        seen.append(load_report(own_build)["build_id"])
+    assert seen[-1] == seen[0]
+    assert len(set(seen)) == 4
 
 
 @pytest.mark.parametrize("stamp", ["kept", "lost"])

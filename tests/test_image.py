@@ -17,6 +17,7 @@ from synthetic_elf import SHF_ALLOC, SHF_WRITE, Section, make_elf
 from nodemcu_tls_build.errors import ImageError
 from nodemcu_tls_build.image import (
     check_image_files,
+    find_build_id,
     load_build_output,
     merge_flash_image,
     pad_to_flash,
@@ -41,6 +42,9 @@ def make_image(*segments: tuple[int, bytes], entry: int = 0x40100004, **header: 
     image.append(checksum)
     return bytes(image)
 
+
+BUILD_ID = "0123456789abcdef0123456789abcdef01234567"
+NOTE = bytes.fromhex(f"04000000 14000000 03000000 474e5500 {BUILD_ID}")
 
 GOOD = make_image((0x40100000, IRAM_CODE), (0x3FFE8000, DRAM_DATA))
 
@@ -214,7 +218,7 @@ def write_build(build_dir: Path) -> dict[str, Any]:
         (build_dir / name).write_bytes(data)
         digest = hashlib.sha256(data).hexdigest()
         images.append({"name": name, "offset": offset, "length": len(data), "sha256": digest})
-    build = {"flash_size": 1024 * 1024, "images": images}
+    build = {"build_id": BUILD_ID, "flash_size": 1024 * 1024, "images": images}
     (build_dir / "build.json").write_text(json.dumps(build), encoding="utf-8")
     return build
 
@@ -223,6 +227,7 @@ def test_build_output(tmp_path: Path) -> None:
     write_build(tmp_path / "out")
     output = load_build_output(tmp_path / "out")
     assert output.flash_size == 1024 * 1024
+    assert output.build_id == BUILD_ID
     assert [image.offset for image in output.images] == [0, 0x10000]
     assert output.images[0].path == tmp_path / "out" / "0x00000.bin"
     check_image_files(output)
@@ -233,6 +238,32 @@ def test_no_build_says_how_to_make_one(tmp_path: Path) -> None:
         with pytest.raises(ImageError, match=what) as caught:
             load_build_output(build_dir)
         assert caught.value.hint == f"Make one: nodemcu-tls build --out {build_dir}"
+
+
+def test_build_of_before_there_were_build_ids(tmp_path: Path) -> None:
+    build = write_build(tmp_path / "out")
+    del build["build_id"]
+    (tmp_path / "out" / "build.json").write_text(json.dumps(build), encoding="utf-8")
+    with pytest.raises(ImageError, match="an older nodemcu-tls made it") as caught:
+        load_build_output(tmp_path / "out")
+    assert caught.value.hint == "Run `nodemcu-tls build` again."
+
+
+@pytest.mark.parametrize("build_id", ["", "0123", "00" * 21, "no digits", None, 7])
+def test_build_id_that_is_none(tmp_path: Path, build_id: object) -> None:
+    build = write_build(tmp_path / "out") | {"build_id": build_id}
+    (tmp_path / "out" / "build.json").write_text(json.dumps(build), encoding="utf-8")
+    with pytest.raises(ImageError, match=r"build\.json is damaged"):
+        load_build_output(tmp_path / "out")
+
+
+def test_find_build_id() -> None:
+    assert find_build_id(NOTE) == find_build_id(NOTE + b"code") == BUILD_ID
+    for length in range(len(NOTE)):
+        assert find_build_id(NOTE[:length]) is None
+    assert find_build_id(b"\xff" * 64) is None
+    for position in range(16):
+        assert find_build_id(NOTE[:position] + b"\x7f" + NOTE[position + 1 :]) is None
 
 
 @pytest.mark.parametrize(

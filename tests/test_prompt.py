@@ -11,16 +11,24 @@ import termios
 from pathlib import Path
 
 import pytest
+from builds import load_report
 from emulated import NODEMCU_TLS, Console, World, run_prompt
 from peers import read_to_end, run_peer
 
 
 def type_lines(build_dir: Path, *lines: str) -> list[str]:
-    """Type the lines; return what the console shows, to the prompt that the input's end closes."""
+    """Type the lines; return what the console shows after its first line, to its last prompt."""
     result = run_prompt(build_dir, "".join(f"{line}\n" for line in lines))
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.endswith("\n> \n")
-    return result.stdout.splitlines()[:-1]
+    return strip_banner(build_dir, result.stdout).splitlines()[:-1]
+
+
+def strip_banner(build_dir: Path, shown: str) -> str:
+    """Return what the console shows after the line that says which build it is."""
+    banner = f"nodemcu-tls build {load_report(build_dir)['build_id']}\n"
+    assert shown.startswith(banner)
+    return shown.removeprefix(banner)
 
 
 def test_statements_expressions_and_chunks_of_several_lines(firmware: Path) -> None:
@@ -90,14 +98,18 @@ def test_keys(firmware: Path) -> None:
     keys = "\b\x7fprimt\b\x7f\x7fint(1)\r\nprint(2)\rprint(3)\x04\n\x04print(4)"
     result = run_prompt(firmware, keys)
     erase = "\b \b"
-    assert result.stdout == f"> primt{erase * 3}int(1)\n1\n> print(2)\n2\n> print(3)\n3\n> \n"
+    shown = strip_banner(firmware, result.stdout)
+    assert shown == f"> primt{erase * 3}int(1)\n1\n> print(2)\n2\n> print(3)\n3\n> \n"
     assert result.returncode == 0
 
 
 def test_input_without_its_last_line_end(firmware: Path) -> None:
-    assert run_prompt(firmware, "print(1)").stdout == "> print(1)\n1\n> \n"
-    assert run_prompt(firmware, "").stdout == "> \n"
-    assert run_prompt(firmware, "for i = 1, 2 do").stdout == "> for i = 1, 2 do\n>> \n"
+    for text, expected in (
+        ("print(1)", "> print(1)\n1\n> \n"),
+        ("", "> \n"),
+        ("for i = 1, 2 do", "> for i = 1, 2 do\n>> \n"),
+    ):
+        assert strip_banner(firmware, run_prompt(firmware, text).stdout) == expected
 
 
 def test_line_that_is_too_long(firmware: Path) -> None:
@@ -128,14 +140,15 @@ def test_input_faster_than_the_chip_reads_it(firmware: Path) -> None:
 
 def test_exit_code(firmware: Path) -> None:
     result = run_prompt(firmware, "os.exit(42)\nprint('never')\n")
-    assert (result.returncode, result.stdout) == (42, "> os.exit(42)\n")
+    assert result.returncode == 42
+    assert strip_banner(firmware, result.stdout) == "> os.exit(42)\n"
 
 
 def test_restart(firmware: Path) -> None:
     result = run_prompt(firmware, "x = 1\nnode.restart()\n=x\n=node.heap() > 20000\n")
-    assert result.stdout.splitlines() == [
-        "> x = 1",
-        "> node.restart()",
+    first, shown = result.stdout.split("node.restart()\n")
+    assert strip_banner(firmware, first) == "> x = 1\n> "
+    assert strip_banner(firmware, shown).splitlines() == [
         "> =x",
         "nil",
         "> =node.heap() > 20000",
@@ -216,7 +229,8 @@ def test_terminal(firmware: Path, keys: bytes, code: int) -> None:
         shown += wait_for(screen, b">> ")
         os.write(screen, b"1)\r")
         shown += wait_for(screen, b"\n> ")
-        assert shown.replace(b"\r", b"") == b"> print(1 +\n>> 1)\n2\n> "
+        typed = shown.replace(b"\r", b"").decode()
+        assert strip_banner(firmware, typed) == "> print(1 +\n>> 1)\n2\n> "
         os.write(screen, keys)
         assert process.wait(60) == code
         assert termios.tcgetattr(line) == modes

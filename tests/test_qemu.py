@@ -57,7 +57,8 @@ def image_dir(guest_path: Path, tmp_path: Path) -> Path:
     (directory / "flash.bin").write_bytes(IMAGE)
     image = {"name": "0x00000.bin", "offset": 0, "length": 0, "sha256": sha256().hexdigest()}
     (directory / "build.json").write_text(
-        json.dumps({"flash_size": FLASH_SIZE, "images": [image]}), encoding="utf-8"
+        json.dumps({"build_id": "00" * 20, "flash_size": FLASH_SIZE, "images": [image]}),
+        encoding="utf-8",
     )
     return directory
 

@@ -7,6 +7,8 @@
  */
 #include "lx106.h"
 
+    .section .irom0.begin, "ax", @progbits /* see sections.ld */
+
     .section .vectors, "ax", @progbits
     .global vectors
 vectors:
