@@ -1,0 +1,81 @@
+"""Move bytes between a device and who talks to it: the one place that uses the port."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from nodemcu_tls_build.monitor.console import Console, Shown
+from nodemcu_tls_build.monitor.link import Link
+from nodemcu_tls_build.monitor.log import Log
+from nodemcu_tls_build.monitor.report import Note
+from nodemcu_tls_build.monitor.typist import Typist
+
+
+class Pump:
+    """A link with its typist, console and log; `hides_echo` keeps what was typed out of it."""
+
+    def __init__(
+        self,
+        link: Link,
+        console: Console,
+        typist: Typist,
+        *,
+        log: Log | None,
+        hides_echo: bool,
+        on_heard: Callable[[bytes], None] = lambda heard: None,
+    ) -> None:
+        self.link = link
+        self.console = console
+        self.typist = typist
+        self._log = log
+        self._hides_echo = hides_echo
+        self._on_heard = on_heard
+        self._losses = 0
+
+    def step(self) -> Sequence[Shown]:
+        """Listen for a moment, send what may be sent; return what is to be shown.
+
+        `on_heard` gets what the device said beyond its echo.
+        """
+        data = self.link.read()
+        now = time.monotonic()
+        if self._log:
+            self._log.write(data)
+        heard = self.typist.hear(data, now)
+        self._on_heard(heard)
+        shown = self.console.feed(heard if self._hides_echo else data, now)
+        if self.link.losses != self._losses:
+            self._losses = self.link.losses
+            self.typist.forget(now)
+            shown += self.console.finish()
+        elif self.link.is_connected:
+            self.send(self.typist.next_bytes(now))
+        self._keep(shown)
+        return shown
+
+    def send(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        if data:
+            self.link.write(data)
+
+    def reset(self) -> Sequence[Shown]:
+        """Reset the device; return what is to be shown of before, nothing known after."""
+        if not self.link.reset():
+            return [Shown("", notes=[Note("This port cannot reset the device: it has no RTS.")])]
+        self.typist.forget(time.monotonic())
+        shown = self.console.finish()
+        self.console.drop_unfinished()
+        self._keep(shown)
+        return shown
+
+    def finish(self) -> Sequence[Shown]:
+        """Return what is to be shown at the end."""
+        shown = self.console.finish()
+        self._keep(shown)
+        return shown
+
+    def _keep(self, shown: Sequence[Shown]) -> None:
+        if self._log:
+            for part in shown:
+                self._log.write(b"".join(f"--- {note.text}\n".encode() for note in part.notes))
