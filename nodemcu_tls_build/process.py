@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import signal
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from nodemcu_tls_build.errors import BuildError, OutputError, ToolFailed, ToolNotFound
@@ -14,6 +15,37 @@ Args = Sequence[str | Path]
 
 _ASK_AFTER = 1.0  # seconds an interrupted child has before it is sent SIGINT once more
 _KILL_AFTER = 4.0  # seconds it has after that
+
+TIMED_OUT = 124  # exit code of a program that took longer than it was given, as of timeout(1)
+
+
+class Stopper:
+    """End the programs that other threads run, from any thread and once for all."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._children: set[subprocess.Popen[str]] = set()
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Send every program SIGTERM; from now on one that is started is sent it at once."""
+        with self._lock:
+            self._stopped = True
+            for child in self._children:
+                child.send_signal(signal.SIGTERM)
+
+    @contextlib.contextmanager
+    def watch(self, child: subprocess.Popen[str]) -> Iterator[None]:
+        """Have `stop` end the child, too, as long as the context lasts."""
+        with self._lock:
+            self._children.add(child)
+            if self._stopped:
+                child.send_signal(signal.SIGTERM)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._children.discard(child)
 
 
 def run_capture(
@@ -54,21 +86,24 @@ def run_capture(
     return result.stdout
 
 
-def run_live(
+def run_live(  # noqa: PLR0913 -- what to run, and six ways to run it
     args: Args,
     *,
     on_line: Callable[[str], None],
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     keep_open: Sequence[int] = (),
+    timeout: float | None = None,
+    stopper: Stopper | None = None,
 ) -> int:
     """Run a program, hand each line it prints to `on_line`, and return its exit code.
 
     Standard output and standard error are merged; bytes that are not UTF-8 arrive as U+FFFD.
     A child that dies by signal N gives 128 + N, as in a shell. When the wait is interrupted
     (Ctrl-C, or an error raised by `on_line`), the child is given 5 seconds to end by its own
-    SIGINT handling, then killed, and the exception goes on. The child and its children have the
-    file descriptors in `keep_open` too.
+    SIGINT handling, then killed, and the exception goes on. After `timeout` seconds it is ended
+    in the same way, and the exit code is TIMED_OUT. The child and its children have the file
+    descriptors in `keep_open` too.
     """
     command = [str(arg) for arg in args]
     try:
@@ -87,9 +122,14 @@ def run_live(
         raise _explain_start_error(command, cwd, error) from error
     try:
         assert child.stdout is not None  # noqa: S101 -- for the type checker: PIPE was asked for
-        for line in child.stdout:
-            on_line(line.rstrip("\n"))
-        return _shell_code(child.wait())
+        with (
+            stopper.watch(child) if stopper else contextlib.nullcontext(),
+            _limit(child, timeout) as limit,
+        ):
+            for line in child.stdout:
+                on_line(line.rstrip("\n"))
+            code = _shell_code(child.wait())
+        return TIMED_OUT if limit.is_set() else code
     except BaseException:
         _stop(child)
         raise
@@ -120,6 +160,30 @@ def _stop(child: subprocess.Popen[str]) -> None:
             child.send_signal(signal.SIGINT)
     child.kill()
     child.wait()
+
+
+@contextlib.contextmanager
+def _limit(child: subprocess.Popen[str], timeout: float | None) -> Iterator[threading.Event]:
+    """Interrupt the child when its time is up, kill it a little later; tell that by the event."""
+    expired, over = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        if over.wait(timeout):
+            return
+        expired.set()
+        child.send_signal(signal.SIGINT)
+        if not over.wait(_ASK_AFTER + _KILL_AFTER):
+            child.kill()
+
+    watcher = threading.Thread(target=wait, daemon=True) if timeout is not None else None
+    if watcher:
+        watcher.start()
+    try:
+        yield expired
+    finally:
+        over.set()
+        if watcher:
+            watcher.join()
 
 
 def _explain_start_error(command: Sequence[str], cwd: Path | None, error: OSError) -> BuildError:

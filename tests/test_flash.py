@@ -1,22 +1,20 @@
-"""Flashing, as far as it goes without a device: the port's troubles and a silent device."""
+"""Flashing, as far as it goes without a device: a silent device."""
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import pty
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from nodemcu_tls_build.device.flash import verify_device, write_device
 from nodemcu_tls_build.errors import DeviceError, ImageError
-from nodemcu_tls_build.device.flash import check_port, verify_device, write_device
 
 
 @pytest.fixture
@@ -49,73 +47,6 @@ def run_cli(*args: str) -> subprocess.CompletedProcess[str]:
         text=True,
         env=os.environ | {"ESPTOOL_CONNECT_ATTEMPTS": "1"},
     )
-
-
-def test_free_port(port: str) -> None:
-    check_port(port)
-
-
-def test_port_by_another_name(port: str, tmp_path: Path) -> None:
-    (tmp_path / "usb-Silicon_Labs").symlink_to(port)
-    check_port(str(tmp_path / "usb-Silicon_Labs"))
-
-
-def test_missing_port() -> None:
-    with pytest.raises(DeviceError, match="cannot find /dev/ttyNONE: No such file") as caught:
-        check_port("/dev/ttyNONE")
-    assert caught.value.hint
-    assert "plugged in" in caught.value.hint
-
-
-def test_what_is_no_serial_port(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    for path in (str(tmp_path / "file"), str(tmp_path), "/dev/null"):
-        with pytest.raises(DeviceError, match="is not a serial port"):
-            check_port(path)
-
-
-def test_busy_port(port: str) -> None:
-    holder = subprocess.Popen(
-        [
-            *(sys.executable, "-c"),
-            "import fcntl, sys\n"
-            "file = open(sys.argv[1], 'rb', buffering=0)\n"
-            "fcntl.flock(file, fcntl.LOCK_EX)\n"
-            "print('locked', flush=True)\n"
-            "sys.stdin.read()\n",
-            port,
-        ],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    with holder:
-        assert holder.stdout
-        assert holder.stdout.readline() == b"locked\n"
-        with pytest.raises(DeviceError, match="is in use by another program"):
-            check_port(port)
-    check_port(port)
-
-
-def test_port_that_another_program_has_to_itself(
-    port: str, unprivileged: Callable[[], AbstractContextManager[None]]
-) -> None:
-    tiocexcl = 0x540C
-    Path(port).chmod(0o666)
-    with Path(port).open("rb", buffering=0) as terminal:
-        fcntl.ioctl(terminal, tiocexcl)
-        with unprivileged(), pytest.raises(DeviceError, match="is in use by another program"):
-            check_port(port)
-
-
-def test_forbidden_port(
-    port: str, unprivileged: Callable[[], AbstractContextManager[None]]
-) -> None:
-    Path(port).chmod(0)
-    with unprivileged(), pytest.raises(DeviceError, match="no permission to use") as caught:
-        check_port(port)
-    group = Path(port).group()
-    assert caught.value.hint
-    assert f"sudo usermod -aG {group} $USER" in caught.value.hint
 
 
 def test_port_is_checked_after_the_build(build_dir: Path) -> None:

@@ -30,6 +30,7 @@ DOORS = {
     "cryptography": {"certs/"},
     "elftools": {"size.py"},
     "esptool": set(),
+    "serial": {"device/", "monitor/", "emulator/"},
 }
 
 

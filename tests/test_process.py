@@ -4,10 +4,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from nodemcu_tls_build import process
 from nodemcu_tls_build.errors import OutputError, ToolFailed, ToolNotFound
 from nodemcu_tls_build.process import describe_exit, run_capture, run_live
 
@@ -136,6 +138,48 @@ def test_live_ends_the_child_when_a_line_cannot_be_handled() -> None:
             on_line=fail,
         )
     assert not _is_alive(pids[0])
+
+
+_SLEEPER = "import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(60)"
+
+
+def test_live_ends_a_child_whose_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_ASK_AFTER", 0.1)
+    monkeypatch.setattr(process, "_KILL_AFTER", 0.1)
+    lines: list[str] = []
+    for program in (_SLEEPER, _STUBBORN_CHILD):
+        command = [sys.executable, "-c", program]
+        assert run_live(command, on_line=lines.append, timeout=1) == process.TIMED_OUT
+        assert not _is_alive(int(lines[0]))
+        lines.clear()
+    assert run_live(["sh", "-c", "exit 3"], on_line=lines.append, timeout=60) == 3
+
+
+def test_a_stopper_ends_what_other_threads_run() -> None:
+    stopper = process.Stopper()
+    pids: list[int] = []
+    running = threading.Semaphore(0)
+    codes: list[int] = []
+
+    def note(line: str) -> None:
+        pids.append(int(line))
+        running.release()
+
+    def run() -> None:
+        command = [sys.executable, "-c", _SLEEPER]
+        codes.append(run_live(command, on_line=note, stopper=stopper))
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    assert all(running.acquire(timeout=50) for _ in threads)
+    stopper.stop()
+    for thread in threads:
+        thread.join()
+    assert codes == [128 + signal.SIGTERM] * 2
+    assert not any(map(_is_alive, pids))
+    run()  # too late: it is ended as soon as it was started
+    assert codes[2] == 128 + signal.SIGTERM
 
 
 @pytest.mark.parametrize("whole_group", [True, False], ids=["terminal", "kill"])

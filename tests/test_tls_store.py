@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from native_build import compile_native
 
+from nodemcu_tls_build.certs.store import read_credentials
 from nodemcu_tls_build.memmap import KIB, SECTOR, find_credentials
 
 STORE = ("app/tls/tls_store.c", "app/tls/tls_record.c", "tests/native/host_flash.c")
@@ -89,9 +90,23 @@ def make_flash(*sectors: bytes, size: int = SIZE) -> bytes:
 
 
 def show(checker: Path, flash: bytes, name: str = "ca") -> bytes | None:
-    """Return the set that the firmware finds in a flash."""
+    """Return the set that the firmware finds in a flash, and see that Python's reader agrees."""
     text = run(checker, "show", name, data=flash).decode().strip()
-    return None if text == "none" else bytes.fromhex(text)
+    found = None if text == "none" else bytes.fromhex(text)
+    assert find_stored(flash, name) == found
+    return found
+
+
+def find_stored(flash: bytes, name: str) -> bytes | None:
+    """Return the set that Python's reader finds in a flash."""
+    number = ("ca", "client").index(name)
+    start = find_credentials(len(flash))
+    found = read_credentials(flash[start : start + 4 * SECTOR])[number]
+    if not found.stored or found.current is None:
+        return None
+    at = start + (2 * number + found.current) * SECTOR
+    (length,) = struct.unpack_from("<I", flash, at + 12)
+    return flash[at + 32 : at + 32 + length]
 
 
 def test_writes_what_the_readme_describes(checker: Path) -> None:
@@ -171,6 +186,20 @@ def test_records_of_wrong_structure_are_none(checker: Path, records: bytes) -> N
     wrong = make_sector(0, 9, records)
     assert show(checker, make_flash(wrong)) is None
     assert show(checker, make_flash(make_sector(0, 1, KEY), wrong)) == KEY
+
+
+def test_bytes_that_changed(checker: Path) -> None:
+    source = random.Random(2)  # noqa: S311 -- the same in every run
+    sets = [CERTIFICATE, CERTIFICATE + KEY]
+    whole = make_flash(make_sector(0, 1, sets[0]), make_sector(0, 2, sets[1]))
+    start = find_credentials(SIZE)
+    shown = []
+    for _ in range(100):
+        flash = bytearray(whole)
+        for copy in range(2):  # in the header, mostly, and in the records
+            flash[start + copy * SECTOR + source.randrange(50)] ^= 1 << source.randrange(8)
+        shown.append(show(checker, bytes(flash)))
+    assert {*shown} == {None, *sets}
 
 
 def test_nothing_is_stored(checker: Path) -> None:

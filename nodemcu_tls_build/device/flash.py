@@ -5,15 +5,11 @@ esptool runs as a subprocess: it is under the GPL, this project under the MIT li
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import grp
-import os
-import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from nodemcu_tls_build.device.ports import check_port
 from nodemcu_tls_build.errors import DeviceError
 from nodemcu_tls_build.image import BuildOutput, check_image_files, load_build_output
 from nodemcu_tls_build.process import run_live
@@ -25,7 +21,6 @@ _HINTS = {  # by what esptool says
     "Verification failed": "Write the build to it with `nodemcu-tls flash`.",
     "No module named esptool": "Install it: pip install esptool",
 }
-_USUAL_PORT = "The port of a device is often /dev/ttyUSB0 or /dev/ttyACM0."
 
 
 def write_device(build_dir: Path, port: str, baud: int, on_line: Callable[[str], None]) -> None:
@@ -39,31 +34,6 @@ def write_device(build_dir: Path, port: str, baud: int, on_line: Callable[[str],
 def verify_device(build_dir: Path, port: str, baud: int, on_line: Callable[[str], None]) -> None:
     """Compare the device's flash with the build's images; raise DeviceError when they differ."""
     _run_esptool("verify-flash", build_dir, port, baud, on_line)
-
-
-def check_port(port: str) -> None:
-    """Raise DeviceError unless `port` is a serial port that this user may have to himself."""
-    try:
-        is_device = stat.S_ISCHR(Path(port).stat().st_mode)
-    except OSError as error:
-        raise DeviceError(
-            f"cannot find {port}: {error.strerror}",
-            f"Is the device plugged in? {_USUAL_PORT}",
-        ) from error
-    if not is_device:
-        raise DeviceError(f"{port} is not a serial port", _USUAL_PORT)
-    try:
-        descriptor = os.open(port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
-    except OSError as error:
-        raise _explain_open_error(port, error) from error
-    try:
-        if not os.isatty(descriptor):
-            raise DeviceError(f"{port} is not a serial port", _USUAL_PORT)
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise _explain_busy(port) from error
-    finally:
-        os.close(descriptor)
 
 
 def _run_esptool(
@@ -103,29 +73,3 @@ def _find_reason(lines: list[str], code: int) -> str:
             return reason.strip()
     said = [line.strip() for line in lines if line.strip()]
     return said[-1] if said else f"esptool ended with exit code {code}"
-
-
-def _explain_open_error(port: str, error: OSError) -> DeviceError:
-    if isinstance(error, PermissionError):
-        group = _find_group(Path(port).stat().st_gid)
-        return DeviceError(
-            f"no permission to use {port}",
-            f"Join the group that owns it, then log in again: sudo usermod -aG {group} $USER",
-        )
-    if isinstance(error, BlockingIOError) or error.errno == errno.EBUSY:
-        return _explain_busy(port)
-    return DeviceError(f"cannot open {port}: {error.strerror}", "Unplug it and plug it in again.")
-
-
-def _explain_busy(port: str) -> DeviceError:
-    return DeviceError(
-        f"{port} is in use by another program",
-        f"Close it (a serial monitor?); this shows which it is: fuser -v {port}",
-    )
-
-
-def _find_group(gid: int) -> str:
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)
