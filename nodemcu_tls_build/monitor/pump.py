@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from nodemcu_tls_build.monitor.console import Console, Shown
 from nodemcu_tls_build.monitor.link import Link
@@ -12,47 +13,45 @@ from nodemcu_tls_build.monitor.report import Note
 from nodemcu_tls_build.monitor.typist import Typist
 
 
+@dataclass
 class Pump:
-    """A link with its typist, console and log; `hides_echo` keeps what was typed out of it."""
+    """A link with its typist, console and log.
 
-    def __init__(
-        self,
-        link: Link,
-        console: Console,
-        typist: Typist,
-        *,
-        log: Log | None,
-        hides_echo: bool,
-        on_heard: Callable[[bytes], None] = lambda heard: None,
-    ) -> None:
-        self.link = link
-        self.console = console
-        self.typist = typist
-        self._log = log
-        self._hides_echo = hides_echo
-        self._on_heard = on_heard
-        self._losses = 0
+    `hides_echo` keeps what was typed out of the console; `on_heard` gets what the device said
+    beyond its echo.
+    """
+
+    link: Link
+    console: Console
+    typist: Typist
+    log: Log | None = None
+    hides_echo: bool = False
+    on_heard: Callable[[bytes], None] = lambda heard: None
+    _losses: int = 0
 
     def step(self) -> Sequence[Shown]:
-        """Listen for a moment, send what may be sent; return what is to be shown.
-
-        `on_heard` gets what the device said beyond its echo.
-        """
+        """Listen for a moment, send what may be sent; return what is to be shown."""
         data = self.link.read()
         now = time.monotonic()
-        if self._log:
-            self._log.write(data)
+        if self.log:
+            self.log.write(data)
         heard = self.typist.hear(data, now)
-        self._on_heard(heard)
-        shown = self.console.feed(heard if self._hides_echo else data, now)
+        self.on_heard(heard)
+        shown = self.console.feed(heard if self.hides_echo else data, now)
         if self.link.losses != self._losses:
             self._losses = self.link.losses
             self.typist.forget(now)
             shown += self.console.finish()
         elif self.link.is_connected:
-            self.send(self.typist.next_bytes(now))
+            self._type(now)
         self._keep(shown)
         return shown
+
+    def _type(self, now: float) -> None:
+        data = self.typist.next_bytes(now)
+        if data and self.hides_echo:
+            self.console.drop_unfinished()  # the person has typed behind it: it was seen
+        self.send(data)
 
     def send(self, data: bytes) -> None:
         """Send bytes as they are."""
@@ -76,6 +75,6 @@ class Pump:
         return shown
 
     def _keep(self, shown: Sequence[Shown]) -> None:
-        if self._log:
+        if self.log:
             for part in shown:
-                self._log.write(b"".join(f"--- {note.text}\n".encode() for note in part.notes))
+                self.log.write(b"".join(f"--- {note.text}\n".encode() for note in part.notes))

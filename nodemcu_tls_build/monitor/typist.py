@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 
 LONGEST_LINE = 255  # what the firmware's prompt takes
-_PROMPTS = (b"> ", b">> ")
+PROMPTS = ("> ", ">> ")
+_PROMPTS = tuple(prompt.encode() for prompt in PROMPTS)
 _WINDOW = 64  # bytes on the way without an echo: half of what the chip's UART holds
 _ECHO_PATIENCE = 0.5  # seconds; a device that does not echo is typed to all the same
 
@@ -35,9 +36,9 @@ class Typist:
         return len(self._lines)
 
     @property
-    def is_done(self) -> bool:
-        """Tell whether all was typed and the device shows its prompt again."""
-        return self.at_prompt and not self._lines and not self._unsent
+    def is_typing(self) -> bool:
+        """Tell whether lines are on their way."""
+        return bool(self._lines or self._unsent)
 
     def silence(self, now: float) -> float:
         """Return for how long nothing has been heard or sent."""
