@@ -13,6 +13,8 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.document import Document
 from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.output import Output, create_output
+from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.patch_stdout import patch_stdout
 from prompt_toolkit.validation import ValidationError, Validator
 
@@ -33,6 +35,7 @@ class LineEditor:
         self._wants_reset = False
         self._is_over = threading.Event()
         self._error: BaseException | None = None
+        self._message = ""  # as it was when the screen was told to show it
         self._prompt = ""  # as the device showed it last, while it waits there
         # Lines may hold keys: what was typed is remembered, but in no file.
         self._session: PromptSession[str] = PromptSession(
@@ -41,6 +44,8 @@ class LineEditor:
             key_bindings=self._bind_keys(),
             validator=_LineLength(),
             validate_while_typing=False,
+            reserve_space_for_menu=0,
+            output=_open_output(),
         )
 
     def run(self, *, reset: bool) -> None:
@@ -87,7 +92,6 @@ class LineEditor:
             self._session.app.exit(exception=EOFError)
 
     def _show_all(self, parts: Sequence[Shown]) -> None:
-        before = self._make_message()
         for shown in parts:
             self._show(shown)
         unfinished = self._pump.console.unfinished
@@ -95,7 +99,9 @@ class LineEditor:
             self._prompt = unfinished
         elif not self._pump.typist.at_prompt:
             self._prompt = ""
-        if self._make_message() != before:
+        message = self._make_message()
+        if message != self._message:
+            self._message = message
             self._session.app.invalidate()
 
     def _show(self, shown: Shown) -> None:
@@ -141,6 +147,14 @@ class _LineLength(Validator):
                     len(document.text),
                     f"This line has {length} bytes, the firmware's prompt takes {LONGEST_LINE}.",
                 )
+
+
+def _open_output() -> Output:
+    """Return the terminal, which is not asked where its cursor is: that fills the screen."""
+    output = create_output()
+    if isinstance(output, Vt100_Output):
+        output.enable_cpr = False
+    return output
 
 
 @contextlib.contextmanager

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 _MARK = "--- "  # before what the device did not say
 _STDIN = 0
-_TYPING_PATIENCE = 3.0  # seconds for the prompt before a typed line is sent without it
+# Seconds of silence before a typed line is sent though there is no prompt: to a device that had
+# one before, and to one that may have shown it before the monitor was there.
+_BUSY_PATIENCE, _START_PATIENCE = 3.0, 0.3
 
 
 def _check_timeout(
@@ -147,7 +149,7 @@ def _run_batch(link: Link, console: Console, log: Log | None, request: BatchRequ
 
     output = _Output()
     batch = Batch(request, _STDIN, output.show, _tell)
-    typist = Typist(request.patience, time.monotonic())
+    typist = Typist(request.patience, request.patience, time.monotonic())
     pump = Pump(link, console, typist, log=log, hides_echo=False, on_heard=batch.listen)
     if request.was_reset:
         for shown in pump.reset():
@@ -171,7 +173,7 @@ def _run_terminal(
         decoder.load()
     except ImageError as error:
         _tell(f"Crashes are not decoded: {error.message}. {error.hint or ''}".rstrip())
-    typist = Typist(_TYPING_PATIENCE, time.monotonic())
+    typist = Typist(_BUSY_PATIENCE, _START_PATIENCE, time.monotonic())
     pump = Pump(link, console, typist, log=log, hides_echo=True)
     LineEditor(pump, _style_notes).run(reset=reset)
 

@@ -17,15 +17,21 @@ class Log:
         self._path = path
         self._on_warning = on_warning
         self._works = True
+        self._last = b"\n"
         try:
             self._file = self._open()
         except OSError as error:
             raise explain_write_error(path, error) from error
 
+    def write_line(self, text: str) -> None:
+        """Append a text that starts and ends a line."""
+        self.write((b"" if self._last == b"\n" else b"\n") + text.encode())
+
     def write(self, data: bytes) -> None:
         """Append the bytes; those that do not fit are lost."""
         if not data:
             return
+        self._last = data[-1:]
         try:
             if os.fstat(self._file).st_nlink == 0:
                 self._warn(f"{self._path} was removed, the log goes on in a new file")

@@ -33,8 +33,6 @@ class Pump:
         """Listen for a moment, send what may be sent; return what is to be shown."""
         data = self.link.read()
         now = time.monotonic()
-        if self.log:
-            self.log.write(data)
         heard = self.typist.hear(data, now)
         self.on_heard(heard)
         shown = self.console.feed(heard if self.hides_echo else data, now)
@@ -44,7 +42,7 @@ class Pump:
             shown += self.console.finish()
         elif self.link.is_connected:
             self._type(now)
-        self._keep(shown)
+        self._keep(shown, data)
         return shown
 
     def _type(self, now: float) -> None:
@@ -74,7 +72,14 @@ class Pump:
         self._keep(shown)
         return shown
 
-    def _keep(self, shown: Sequence[Shown]) -> None:
-        if self.log:
-            for part in shown:
-                self.log.write(b"".join(f"--- {note.text}\n".encode() for note in part.notes))
+    def _keep(self, shown: Sequence[Shown], data: bytes = b"") -> None:
+        """Log what was heard, and the notes behind its last whole line."""
+        if self.log is None:
+            return
+        notes = "".join(f"--- {note.text}\n" for part in shown for note in part.notes)
+        if notes:
+            end = data.rfind(b"\n") + 1
+            self.log.write(data[:end])
+            self.log.write_line(notes)
+            data = data[end:]
+        self.log.write(data)

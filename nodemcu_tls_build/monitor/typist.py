@@ -15,11 +15,14 @@ class Typist:
     """Hold the lines that are to be sent, and follow what the device makes of them.
 
     A line is sent when the prompt is there, else after `patience` seconds without a word from
-    the device. Times are seconds of one monotonic clock.
+    the device, or `first_patience` when it has shown no prompt yet. Times are seconds of one
+    monotonic clock.
     """
 
-    def __init__(self, patience: float, now: float = 0.0) -> None:
+    def __init__(self, patience: float, first_patience: float, now: float) -> None:
         self._patience = patience
+        self._first_patience = first_patience
+        self._knows_prompt = False
         self._lines: deque[bytes] = deque()
         self._unsent = b""
         self._echo = bytearray()  # what the device is expected to repeat
@@ -50,7 +53,8 @@ class Typist:
 
     def forget(self, now: float) -> None:
         """Start over with a device that was reset or is another; the queued lines stay."""
-        self._unsent, self.at_prompt, self._start = b"", False, b""
+        self._unsent, self._start = b"", b""
+        self.at_prompt = self._knows_prompt = False
         self._drop_echo()
         self._last_event = now
 
@@ -68,7 +72,8 @@ class Typist:
     def next_bytes(self, now: float) -> bytes:
         """Return what is to be sent now."""
         if not self._unsent and self._lines:
-            is_late = self.silence(now) >= self._patience
+            patience = self._patience if self._knows_prompt else self._first_patience
+            is_late = self.silence(now) >= patience
             if self.at_prompt or is_late:
                 self.gave_up = self.gave_up or not self.at_prompt
                 return self._begin(self._lines.popleft(), now)
@@ -118,5 +123,6 @@ class Typist:
             self._in_output = bool(self._echo)
             if len(self._start) < len(_PROMPTS[-1]):
                 self._start += bytes([byte])
-                self.at_prompt |= self._start in _PROMPTS and not self._echo and not self._unsent
+                if self._start in _PROMPTS and not self._echo and not self._unsent:
+                    self.at_prompt = self._knows_prompt = True
         return True
