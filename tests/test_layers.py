@@ -28,7 +28,8 @@ DOORS = {
     "pydantic": {"profile/"},
     "pydantic_core": {"profile/"},
     "cryptography": {"certs/"},
-    "elftools": {"size.py"},
+    "elftools": {"size.py", "monitor/"},
+    "prompt_toolkit": {"commands/"},
     "esptool": set(),
     "serial": {"device/", "monitor/", "emulator/"},
 }
