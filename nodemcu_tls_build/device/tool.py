@@ -87,7 +87,8 @@ def run_esptool(
             lines.append(text.rstrip())
 
     command = [
-        *(sys.executable, "-u", "-m", "esptool", "--chip", "esp8266", "--port", line.port),
+        *(sys.executable, "-u", "-m", "nodemcu_tls_build.device.esptool_main"),
+        *("--chip", "esp8266", "--port", line.port),
         *("--baud", str(line.baud), "--before", "default-reset", "--after", "no-reset-stub"),
         *args,
     ]
