@@ -88,12 +88,12 @@ def test_whole_loop(
             console.reset()
             console.wait_for(f"nodemcu-tls build {load_report(world.build_dir)['build_id']}\n> ")
             type_lines(console, "tls.cert.verify(true)")
-            assert request(console, world.good_port) == "HTTP/1.0 200 ok\r"
+            assert request(console, world.good_port) == "HTTP/1.0 200 ok"
             give_identity(console, clients.issue_client("ecdsa", "board 7"))
             console.reset()
             console.wait_for("\n> ")
             type_lines(console, "tls.cert.verify(true)", "tls.cert.auth(true)")
-            assert request(console, server.port) == "HTTP/1.0 200 ok\r"
+            assert request(console, server.port) == "HTTP/1.0 200 ok"
         assert list_clients(server) == ["board 7"]
 
         said = run_cli("flash", device.url, "--build", new_build)
@@ -102,5 +102,5 @@ def test_whole_loop(
             console.reset()
             console.wait_for(f"nodemcu-tls build {load_report(new_build)['build_id']}\n> ")
             type_lines(console, "tls.cert.verify(true)", "tls.cert.auth(true)")
-            assert request(console, server.port) == "HTTP/1.0 200 ok\r"
+            assert request(console, server.port) == "HTTP/1.0 200 ok"
         assert list_clients(server) == ["board 7"] * 2
