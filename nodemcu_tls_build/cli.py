@@ -16,7 +16,8 @@ import click
 from nodemcu_tls_build.commands import get_error_code, wants_json
 from nodemcu_tls_build.errors import BuildError, ConfigError, ToolFailed
 
-COMMANDS = ("build", "run", "flash", "verify", "device")  # each a module of that name in commands/
+# Each is a module of that name in commands/.
+COMMANDS = ("build", "run", "flash", "verify", "device", "emulate")
 _OUTPUT_TAIL = 20  # lines of a failed tool's output worth showing
 _INTERRUPTED = 128 + signal.SIGINT
 

@@ -58,15 +58,15 @@ class StubLoader:
         self._after: Callable[[], bytes] | None = None  # to be done after the answer
 
     def start(self) -> bytes:
-        """Greet the host, with the flash attached."""
+        """Greet the host, with the flash attached; only version 2 looks how large that is."""
         self._target.spi.attached = True
-        self._target.driver.configure(ADDRESS_SPACE)
+        self._target.driver.configure(ADDRESS_SPACE if self._version == 1 else None)
         return encode_frame(b"OHAI")
 
     def handle(self, frame: bytes) -> bytes:
         """Return the answer to a frame, and what follows it."""
         if self._reading is not None:
-            return self._continue_reading(self._reading, frame)
+            return self._continue_reading(frame)
         request = parse_request(frame)
         if request is None or (request.direction and self._version == 1):
             return b""
@@ -125,12 +125,6 @@ class StubLoader:
         for index in range(0, count, 4):
             address, word, mask, _ = words[index : index + 4]
             self._target.write_word(address, word, mask)
-
-    def _begin_memory(self, request: Request) -> None:
-        self._memory.begin(request)
-
-    def _store_memory(self, request: Request) -> None:
-        self._memory.store(request)
 
     def _end_memory(self, request: Request) -> None:
         entry = self._memory.end(request)
@@ -232,16 +226,19 @@ class StubLoader:
             self._reading = FlashReading(
                 self._target.driver, span=span, window=window, version=self._version
             )
-            self._after = self._start_reading
+            self._after = self._continue_reading
         elif self._version == 2:
             self._error = StubError.BAD_DATA_LEN  # version 1 says nothing at all
 
-    def _start_reading(self) -> bytes:
-        return b"" if self._reading is None else self._continue_reading(self._reading, None)
-
-    def _continue_reading(self, reading: FlashReading, frame: bytes | None) -> bytes:
-        answer = reading.start() if frame is None else reading.acknowledge(frame)
-        if reading.is_done:
+    def _continue_reading(self, frame: bytes | None = None) -> bytes:
+        if self._reading is None:
+            return b""
+        try:
+            answer = self._reading.advance(frame)
+        except FlashRefused:
+            self._reading, self._error = None, StubError.FAILED_SPI_OP
+            return b""
+        if self._reading.is_done:
             self._reading = None
         return answer
 
@@ -250,8 +247,8 @@ _HANDLERS: dict[int, Callable[[StubLoader, Request], bytes | None]] = {
     Command.SYNC: StubLoader._sync,
     Command.READ_REG: StubLoader._read_register,
     Command.WRITE_REG: StubLoader._write_register,
-    Command.MEM_BEGIN: StubLoader._begin_memory,
-    Command.MEM_DATA: StubLoader._store_memory,
+    Command.MEM_BEGIN: lambda stub, request: stub._memory.begin(request),
+    Command.MEM_DATA: lambda stub, request: stub._memory.store(request),
     Command.MEM_END: StubLoader._end_memory,
     Command.FLASH_BEGIN: StubLoader._begin_flash,
     Command.FLASH_DATA: StubLoader._write_flash,

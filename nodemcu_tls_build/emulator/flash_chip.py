@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -177,14 +178,13 @@ def _lock(path: Path, descriptor: int) -> None:
 
 
 def _fill(path: Path, descriptor: int, size: int) -> None:
-    """Write an erased flash while nobody else can have the lock; on failure leave no file."""
+    """Write an erased flash while nobody else can have the lock; on failure it is new again."""
     try:
         _write(descriptor, 0, b"\xff" * size)
-    except BaseException as error:
-        path.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise explain_write_error(path, error) from error
-        raise
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, 0)
+        raise explain_write_error(path, error) from error
 
 
 def _write(descriptor: int, offset: int, data: bytes) -> None:

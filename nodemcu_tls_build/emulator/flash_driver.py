@@ -22,9 +22,9 @@ class FlashDriver:
         self._flash = flash
         self._size = 4096 * KIB  # what the ROM starts with
 
-    def configure(self, size: int) -> None:
-        """Believe the flash to have `size` bytes."""
-        self._size = min(size, ADDRESS_SPACE)
+    def configure(self, size: int | None) -> None:
+        """Believe the flash to have `size` bytes, None: what the chip says."""
+        self._size = min(self._flash.size if size is None else size, ADDRESS_SPACE)
 
     def unlock(self) -> None:
         """Clear the protection of blocks."""

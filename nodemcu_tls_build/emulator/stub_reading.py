@@ -17,7 +17,8 @@ class FlashReading:
 
     Version 1 sends while fewer than `window` bytes are not acknowledged. Version 2 sends one
     packet for each acknowledgement. An acknowledgement is the number of bytes that arrived so far,
-    four bytes; any other frame ends the reading early. `is_done` when the digest was sent.
+    four bytes; any other frame ends the reading early. `is_done` when the digest was sent. What
+    cannot be read raises FlashRefused in version 2; version 1 sends nothing and waits on.
     """
 
     def __init__(self, driver: FlashDriver, *, span: range, window: int, version: int) -> None:
@@ -30,17 +31,14 @@ class FlashReading:
         self._acknowledged = 0
         self._digest = hashlib.md5(usedforsecurity=False)
 
-    def start(self) -> bytes:
-        """Return the first packets."""
-        return self._continue()
-
-    def acknowledge(self, frame: bytes) -> bytes:
-        """Return what follows an acknowledgement."""
-        if len(frame) != 4:
-            return self._finish()
-        self._acknowledged = int.from_bytes(frame, "little")
-        if self._version == 1 and self._acknowledged > self._sent:
-            return self._finish()
+    def advance(self, frame: bytes | None) -> bytes:
+        """Return the first packets, or what follows an acknowledgement."""
+        if frame is not None:
+            if len(frame) != 4:
+                return self._finish()
+            self._acknowledged = int.from_bytes(frame, "little")
+            if self._version == 1 and self._acknowledged > self._sent:
+                return self._finish()
         return self._continue()
 
     def _continue(self) -> bytes:
@@ -50,7 +48,7 @@ class FlashReading:
         while self._sent < length and self._sent - floor < self._window:
             packet = self._read(min(self._span.step, length - self._sent))
             if packet is None:
-                return answer  # nothing more comes, and the host's patience ends
+                return answer
             self._digest.update(packet)
             self._sent += len(packet)
             answer += encode_frame(packet)
@@ -62,6 +60,8 @@ class FlashReading:
         try:
             return self._driver.read(self._span.start + self._sent, length)
         except FlashRefused:
+            if self._version == 2:
+                raise
             return None
 
     def _finish(self) -> bytes:

@@ -39,8 +39,6 @@ class FlashWriting:
         until = self._offset + len(data) + (self._version == 1)
         while self._next_erase < min(until, self._end):
             self._erase_next()
-        if self._version == 2 and (self._offset % 4 or len(data) % 4):
-            raise Refused(StubError.FAILED_SPI_OP)
         try:
             self._driver.write(self._offset, data)
         except FlashRefused as error:
