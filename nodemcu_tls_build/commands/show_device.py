@@ -13,6 +13,7 @@ from nodemcu_tls_build.memmap import SECTOR
 if TYPE_CHECKING:
     from nodemcu_tls_build.device.compare import Comparison
     from nodemcu_tls_build.device.flash import FlashResult
+    from nodemcu_tls_build.device.whole import DeviceInfo
     from nodemcu_tls_build.image import FlashSettings
 
 _NONE = "none"
@@ -42,15 +43,16 @@ def describe_credentials(sets: Sequence[CredentialSet]) -> str:
     return f"credentials: {', '.join(stored + trouble) or 'none stored'}"
 
 
-def format_chip(chip: DeviceChip, port: str) -> str:
-    """Lay out what a device is."""
-    rows = [
-        Row(("Port", port)),
-        Row(("Chip", f"{chip.chip}, crystal of {chip.crystal} MHz")),
-        Row(("MAC address", chip.mac)),
-        Row(("Flash", f"{format_size(chip.flash_size)}, id {chip.flash_id}")),
+def format_chip(chip: DeviceChip, port: str, *more: tuple[str, str]) -> str:
+    """Lay out what a device is, with `more` lines at the end."""
+    cells = [
+        ("Port", port),
+        ("Chip", f"{chip.chip}, crystal of {chip.crystal} MHz"),
+        ("MAC address", chip.mac),
+        ("Flash", f"{format_size(chip.flash_size)}, id {chip.flash_id}"),
+        *more,
     ]
-    return format_table(("Device", ""), rows, "<<")
+    return format_table(("Device", ""), [Row(pair) for pair in cells], "<<")
 
 
 def format_comparison(comparison: Comparison) -> str:
@@ -72,6 +74,16 @@ def format_comparison(comparison: Comparison) -> str:
     return "\n\n".join([*tables, end])
 
 
+def format_info(info: DeviceInfo) -> str:
+    """Lay out what a device is and holds."""
+    tables = [
+        format_chip(info.chip, info.port, ("Build id", info.build_id or _NONE)),
+        _format_settings(info.settings, None, info.chip),
+        format_credentials(info.credentials, info.place[0]),
+    ]
+    return "\n\n".join(tables)
+
+
 def format_credentials(sets: Sequence[CredentialSet], offset: int) -> str:
     """Lay out the sectors of credentials; `offset` is the first one's in flash."""
     rows: list[Row] = []
@@ -84,11 +96,6 @@ def format_credentials(sets: Sequence[CredentialSet], offset: int) -> str:
             place = f"{offset + SECTOR * len(rows):#07x}"
             rows.append(Row((found.name, place, _describe(sector), remark), colour))
     return format_table(("Credentials", "sector", "holds", ""), rows, "<><<")
-
-
-def format_settings(settings: FlashSettings | None, chip: DeviceChip) -> str:
-    """Lay out the flash settings in a device's header beside its chip's."""
-    return _format_settings(settings, None, chip)
 
 
 def _format_regions(comparison: Comparison) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from nodemcu_tls_build.device.ports import explain_busy, is_url
+from nodemcu_tls_build.device.ports import explain_busy
 from nodemcu_tls_build.errors import DeviceError
 from nodemcu_tls_build.process import TIMED_OUT, describe_exit
 
@@ -13,10 +13,12 @@ _FATAL = "A fatal error occurred: "
 _MOST = 200  # characters of esptool's own words
 
 _WRONG_CHIP = re.compile(r"This chip is (?P<chip>\S+), not ESP8266")
+_BUSY = re.compile(r"exclusively lock|[Rr]esource busy|Resource temporarily unavailable")
 _UNKNOWN_CHIP = "doesn't appear to be an ESP8266"
 
 _BOOTLOADER = "Is it an ESP8266, powered, and in its bootloader (GPIO0 low at reset)?"
 _CABLE = "Check cable and supply, try a lower --baud, then run the command again."
+_GONE = "the port was gone in the middle of it"
 _AGAIN = "Plug it in again, then run the command again: what it wrote so far is not complete."
 
 # What esptool says, in the order in which it is looked for: reason, hint.
@@ -37,7 +39,7 @@ _REASONS: tuple[tuple[str, str, str], ...] = (
         r"|returned no data|device disconnected|Attempting to use a port that is not open"
         r"|write failed|read failed|[Cc]onnection (failed|lost|aborted)|reset by peer|Broken pipe"
         r"|socket disconnected|Lost connection|Bad file descriptor",
-        "the port was gone in the middle of it",
+        _GONE,
         _AGAIN,
     ),
     (
@@ -77,12 +79,16 @@ def explain_wrong_chip(port: str, lines: Sequence[str]) -> DeviceError | None:
     )
 
 
+def explain_lost(port: str, what: str) -> DeviceError:
+    """Return the error for a port that was gone before `what` was done."""
+    return DeviceError(f"{what} on {port} failed: {_GONE}", _AGAIN)
+
+
 def explain_failure(port: str, what: str, lines: Sequence[str], code: int) -> DeviceError:
     """Return the error for a run of esptool that failed; `what` is what it did."""
     text = "\n".join(lines)
-    opened = _explain_open(port, text)
-    if opened:
-        return opened
+    if _BUSY.search(text):
+        return explain_busy(port)
     start = f"{what} on {port} failed"
     for pattern, reason, hint in _REASONS:
         if re.search(pattern, text):
@@ -90,27 +96,6 @@ def explain_failure(port: str, what: str, lines: Sequence[str], code: int) -> De
     if code == TIMED_OUT:
         return DeviceError(f"{start}: it came to no end", _CABLE)
     return DeviceError(f"{start}: esptool {describe_exit(code)}{_quote(lines)}", _CABLE)
-
-
-def _explain_open(port: str, text: str) -> DeviceError | None:
-    """Return the error for a port that could not be opened to begin with."""
-    if "Connected to ESP8266" in text:
-        return None
-    if is_url(port):
-        if "Connection refused" in text:
-            return DeviceError(
-                f"nothing listens at {port}", "Start the server, or check host and port number."
-            )
-        if re.search(r"Name or service not known|name resolution|No address|unreachable", text):
-            return DeviceError(f"{port} cannot be reached", "Check the name of the host.")
-        if re.search(r"[Cc]ould not open|support RFC2217|Connection(Reset|Aborted)|by peer", text):
-            return DeviceError(
-                f"the server at {port} does not give its serial port",
-                "Is another program connected to it? It takes one at a time.",
-            )
-    elif re.search(r"exclusively lock|[Rr]esource busy|temporarily unavailable", text):
-        return explain_busy(port)
-    return None
 
 
 def _quote(lines: Sequence[str]) -> str:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from nodemcu_tls_build.device.chip import DeviceChip, identify_chip
+from nodemcu_tls_build.device.chip import DeviceChip
 from nodemcu_tls_build.device.compare import Comparison, compare_device
 from nodemcu_tls_build.device.plan import Plan, Range, check_fits
-from nodemcu_tls_build.device.ports import hold_port
 from nodemcu_tls_build.device.regions import compare_regions, erase_ranges, write_regions
-from nodemcu_tls_build.device.reset import reset_device
 from nodemcu_tls_build.device.tool import Line
+from nodemcu_tls_build.device.use import use_device
 from nodemcu_tls_build.errors import DeviceError
 
 Erase = Literal["none", "firmware", "all"]
@@ -53,36 +50,21 @@ class FlashResult:
         }
 
 
-@contextlib.contextmanager
-def use_device(line: Line) -> Iterator[DeviceChip]:
-    """Hold the port, ask who is there, and at the end let the program in flash start."""
-    with hold_port(line.port):
-        try:
-            yield identify_chip(line)
-        except BaseException:
-            with contextlib.suppress(DeviceError):  # what went wrong before is what counts
-                reset_device(line.port)
-            raise
-        line.report("resetting the device", None)
-        if not reset_device(line.port):
-            line.report("the port has no reset line: press the device's button", None)
-
-
 def flash_device(line: Line, request: FlashRequest) -> FlashResult:
     """Write the build to the device on `line`; raise DeviceError when it is not there then."""
     plan = request.plan
-    with use_device(line) as chip:
+    with use_device(line) as (device, chip):
         check_fits(plan, chip, port=line.port)
         ranges = list_erased(request, chip.flash_size or plan.output.flash_size)
         if ranges:
-            erase_ranges(line, ranges)
+            erase_ranges(device, ranges)
         same = [False] * len(plan.regions)
         if request.erase == "none":
-            same = compare_regions(line, plan.regions, what="looking for what has changed")
+            same = compare_regions(device, plan.regions, what="looking for what has changed")
         changed = [r for r, is_same in zip(plan.regions, same, strict=True) if not is_same]
         if changed:
-            write_regions(line, changed)
-        comparison = compare_device(line, plan, chip) if request.verify else None
+            write_regions(device, changed)
+        comparison = compare_device(device, plan, chip) if request.verify else None
         if comparison and not comparison.same:
             raise DeviceError(
                 f"{line.port} does not hold the build after it was written: "
@@ -96,8 +78,8 @@ def flash_device(line: Line, request: FlashRequest) -> FlashResult:
 
 def verify_device(line: Line, plan: Plan) -> Comparison:
     """Compare the device on `line` with the build; raise DeviceError when that cannot be told."""
-    with use_device(line) as chip:
-        return compare_device(line, plan, chip)
+    with use_device(line) as (device, chip):
+        return compare_device(device, plan, chip)
 
 
 def list_erased(request: FlashRequest, flash_size: int) -> list[Range]:

@@ -11,6 +11,7 @@ import fcntl
 import grp
 import hashlib
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -123,6 +124,22 @@ def explain_busy(port: str) -> DeviceError:
     return DeviceError(
         f"{port} is in use by another program",
         f"Close it (a serial monitor?); this shows which it is: fuser -v {port}",
+    )
+
+
+def explain_url_error(port: str, reason: str) -> DeviceError:
+    """Return the error for a URL that could not be opened; `reason` is what pyserial said."""
+    if "refused" in reason:
+        return DeviceError(
+            f"nothing listens at {port}", "Start the server, or check host and port number."
+        )
+    if re.search(r"not known|name resolution|No address|unreachable|timed out|No route", reason):
+        return DeviceError(f"{port} cannot be reached", "Check the name of the host.")
+    if "unknown option" in reason:
+        return DeviceError(f"{port}: the URL has an unknown option", f"Write {_URL_FORM}.")
+    return DeviceError(
+        f"the server at {port} does not give its serial port",
+        "Is another program connected to it? It takes one at a time.",
     )
 
 

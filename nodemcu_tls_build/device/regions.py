@@ -57,15 +57,18 @@ def compare_regions(
     return [same for _, same in verdicts]
 
 
-def write_regions(line: Line, regions: Sequence[Region], *, force: bool = False) -> None:
+def write_regions(
+    line: Line, regions: Sequence[Region], *, force: bool = False, keep_open: Sequence[int] = ()
+) -> None:
     """Write the regions as they are, settings in a header included.
 
     esptool compares the digest of each with what it sent; DeviceError when it did not say so.
+    With `force` it writes an image for another chip, too.
     """
     size = sum(len(region.data) for region in regions)
     step = Step("writing the flash", transfer=size, changes=2 * size)
     args = ["write-flash", *KEEP_HEADER, *(["--force"] if force else []), *_list_pairs(regions)]
-    lines = run_esptool(line, step, args)
+    lines = run_esptool(line, step, args, keep_open=keep_open)
     if lines.count(_WRITTEN) != len(regions):
         raise DeviceError(
             f"{step.what} on {line.port} failed: not every part was confirmed", _UNSTEADY

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nodemcu_tls_build.device.explain import explain_failure, explain_wrong_chip
+from nodemcu_tls_build.device.bridge import Bridge
+from nodemcu_tls_build.device.explain import explain_failure, explain_lost, explain_wrong_chip
 from nodemcu_tls_build.process import Stopper, run_live
 
 Report = Callable[[str, float | None], None]
@@ -37,13 +38,14 @@ class Line:
     """A device on a serial line, and how to talk to it.
 
     `report` is told what is being done and, from time to time, how much of it in percent.
-    `stopper` ends what runs.
+    `stopper` ends what runs. `bridge` is the port when it is a remote one.
     """
 
     port: str
     baud: int = _ROM_BAUD
     report: Report = field(default=lambda _text, _percent: None)
     stopper: Stopper | None = None
+    bridge: Bridge | None = None
 
 
 @dataclass(frozen=True)
@@ -86,27 +88,39 @@ def run_esptool(
         else:
             lines.append(text.rstrip())
 
-    command = [
-        *(sys.executable, "-u", "-m", "nodemcu_tls_build.device.esptool_main"),
-        *("--chip", "esp8266", "--port", line.port),
-        *("--baud", str(line.baud), "--before", "default-reset", "--after", "no-reset-stub"),
-        *args,
-    ]
-    environment = {name: value for name, value in os.environ.items() if name != "FORCE_COLOR"}
     code = run_live(
-        command,
+        [*_list_options(line), *args],
         on_line=take,
-        env=environment | _ENVIRONMENT,
+        env=_make_environment(),
         keep_open=keep_open,
         timeout=step.count_seconds(line.baud),
         stopper=line.stopper,
     )
+    if line.bridge and line.bridge.lost:
+        raise explain_lost(line.port, step.what)
     wrong_chip = explain_wrong_chip(line.port, lines)
     if wrong_chip:
         raise wrong_chip
     if code != 0 and not accepts(lines):
         raise explain_failure(line.port, step.what, lines, code)
     return lines
+
+
+def _list_options(line: Line) -> list[str]:
+    """Return how esptool begins; the chip behind a bridge is reset here, not by esptool."""
+    if line.bridge:
+        line.bridge.start_loader()
+    return [
+        *(sys.executable, "-u", "-m", "esptool", "--chip", "esp8266"),
+        *("--port", line.bridge.path if line.bridge else line.port, "--baud", str(line.baud)),
+        *("--before", "no-reset" if line.bridge else "default-reset"),
+        *("--after", "no-reset-stub"),
+    ]
+
+
+def _make_environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name != "FORCE_COLOR"}
+    return kept | _ENVIRONMENT
 
 
 @contextlib.contextmanager
