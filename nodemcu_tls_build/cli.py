@@ -16,7 +16,7 @@ import click
 from nodemcu_tls_build.commands import wants_json
 from nodemcu_tls_build.errors import BuildError, ConfigError, ToolFailed
 
-COMMANDS = ("build", "run", "flash", "verify", "monitor")  # each a module of that name in commands/
+COMMANDS = ("build", "run", "flash", "verify", "monitor", "emulate")  # modules in commands/
 _OUTPUT_TAIL = 20  # lines of a failed tool's output worth showing
 _INTERRUPTED = 128 + signal.SIGINT
 

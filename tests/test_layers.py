@@ -23,7 +23,7 @@ MODULES = sorted(path for path in ROOT.rglob("*.py") if "_data" not in path.part
 DOORS = {
     "click": {"cli.py", "commands/"},
     "rich": {"commands/"},
-    "subprocess": {"process.py", "emulator/console.py"},
+    "subprocess": {"process.py", "emulator/console.py", "emulator/guest.py"},
     "jinja2": {"render.py"},
     "pydantic": {"profile/"},
     "pydantic_core": {"profile/"},

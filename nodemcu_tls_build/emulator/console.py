@@ -50,7 +50,7 @@ def run_console(
             code, messages = _attend(process, timeout)
         finally:
             _stop(process)
-    _check_end(command, code, messages, on_warning)
+    check_end(command, code, messages, on_warning)
     return code
 
 
@@ -162,10 +162,13 @@ def _keep_terminal() -> Iterator[None]:
                 termios.tcsetattr(_STDIN, termios.TCSADRAIN, modes)
 
 
-def _check_end(
+def check_end(
     command: Sequence[str], code: int, messages: str, on_warning: Callable[[str], None]
 ) -> None:
-    """Tell the emulator's own failure, which it signs with its name, from the firmware's."""
+    """Tell the emulator's own failure, which it signs with its name, from the firmware's.
+
+    `messages` is what it said on standard error: in a ToolFailed, else line by line a warning.
+    """
     lines = messages.splitlines()
     prefix = f"{Path(command[0]).name}: "
     harmless = (f"{prefix}warning: ", f"{prefix}info: ", f"{prefix}Slirp: ")

@@ -47,6 +47,24 @@ class RunRequest:
     epoch: int | None = None
 
 
+@dataclass(frozen=True)
+class Setup:
+    """What the emulator is started with.
+
+    The firmware writes to `flash_path` and thinks it has `flash_size` bytes. `window_path`, when
+    it is another file, is what the chip's flash window shows at first: its MiB of a larger flash.
+    The rest is as in RunRequest.
+    """
+
+    rom_path: Path
+    flash_path: Path
+    flash_size: int
+    hosts: tuple[str, ...] = ()
+    window_path: Path | None = None
+    script_path: Path | None = None
+    epoch: int | None = None
+
+
 def run_image(request: RunRequest, *, on_warning: Callable[[str], None]) -> int:
     """Boot the build in `image_dir`; return the firmware's exit code, 124 after the timeout."""
     output = load_build_output(request.image_dir)
@@ -62,8 +80,16 @@ def run_image(request: RunRequest, *, on_warning: Callable[[str], None]) -> int:
         holder = _make_private_flash(flash)
     with holder as flash_path:
         _warn_of_other_build(flash_path, output, on_warning)
+        setup = Setup(
+            rom_path,
+            flash_path,
+            output.flash_size,
+            request.hosts,
+            script_path=request.script_path,
+            epoch=request.epoch,
+        )
         return run_console(
-            make_command(qemu_path, rom_path, flash_path, output, request),
+            make_command(qemu_path, setup),
             uses_input=request.script_path is None,
             timeout=request.timeout,
             on_warning=on_warning,
@@ -103,25 +129,24 @@ def parse_hosts(values: Sequence[str]) -> tuple[str, ...]:
     return tuple(hosts.values())
 
 
-def make_command(
-    qemu_path: Path, rom_path: Path, flash_path: Path, output: BuildOutput, request: RunRequest
-) -> list[str]:
+def make_command(qemu_path: Path, setup: Setup) -> list[str]:
     """Return QEMU's command line: an lx106 on the chip's map, its flash, what the board asks."""
-    epoch = int(time.time()) if request.epoch is None else request.epoch
-    board = {"flash": flash_path, "flash_size": output.flash_size, "epoch": epoch}
+    epoch = int(time.time()) if setup.epoch is None else setup.epoch
+    board = {"flash": setup.flash_path, "flash_size": setup.flash_size, "epoch": epoch}
     settings = [f"{key}={value}" for key, value in board.items()]
-    if request.script_path:
-        settings.append(f"script={request.script_path.absolute()}")
-    settings += [f"host={host}" for host in request.hosts]
+    if setup.script_path:
+        settings.append(f"script={setup.script_path.absolute()}")
+    settings += [f"host={host}" for host in setup.hosts]
     semihosting = ["enable=on", "target=native", "arg=nodemcu"]
     semihosting += [f"arg={_quote(setting)}" for setting in settings]
-    loader = f"loader,file={_quote(str(flash_path))},addr={FLASH_WINDOW.start:#x},force-raw=on"
+    window = _quote(str(setup.window_path or setup.flash_path))
     return [
         *(str(qemu_path), "-M", "lx60-nommu", "-cpu", "lx106"),
         *("-semihosting-config", ",".join(semihosting)),
         *("-display", "none", "-monitor", "none", "-serial", "stdio"),
-        *("-nic", "user,model=open_eth", "-device", loader),
-        *("-kernel", str(rom_path)),
+        *("-nic", "user,model=open_eth"),
+        *("-device", f"loader,file={window},addr={FLASH_WINDOW.start:#x},force-raw=on"),
+        *("-kernel", str(setup.rom_path)),
     ]
 
 
