@@ -159,7 +159,7 @@ static void run_loop(lua_State *L, bool is_script)
             callback_fail(L);
         }
         if (stack_unused() == 0) {
-            panic("stack overflow");
+            panic("the stack is exhausted");
         }
         if (is_script && !is_anything_pending()) {
             board_exit(0);

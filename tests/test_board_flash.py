@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from emulated import run_prompt
 
-from nodemcu_tls_build.image import merge_flash_image
+from nodemcu_tls_build.image import find_build_id, merge_flash_image
 from nodemcu_tls_build.memmap import BOOT_OFFSET, IROM_OFFSET, KIB, SECTOR, find_credentials
 from nodemcu_tls_build.resources import app_dir
 from nodemcu_tls_build.toolchain import find_compiler
@@ -63,7 +63,8 @@ def make_build(directory: Path, images: dict[int, bytes], rom: bytes, flash_size
     (directory / "flash.bin").write_bytes(merge_flash_image(images))
     (directory / "bootrom.elf").write_bytes(rom)
     image = {"name": "0x00000.bin", "offset": 0, "length": 0, "sha256": sha256().hexdigest()}
-    build = {"build_id": "00" * 20, "flash_size": flash_size, "images": [image]}
+    build_id = find_build_id(images[IROM_OFFSET]) or "00" * 20
+    build = {"build_id": build_id, "flash_size": flash_size, "images": [image]}
     (directory / "build.json").write_text(json.dumps(build))
     return directory
 

@@ -22,6 +22,8 @@ void board_init(void);
 
 /* End the program: the emulator exits with `code`'s low eight bits. */
 void board_exit(int code) __attribute__((noreturn));
+/* End after a crash report: the chip resets, the emulator exits with 2. Needs nothing of flash. */
+void board_crash_end(void) __attribute__((noreturn));
 /* Start again from the boot ROM, as after a reset. */
 void board_restart(void) __attribute__((noreturn));
 

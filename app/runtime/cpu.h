@@ -15,9 +15,10 @@ size_t stack_room(void);
 /* Bytes of the stack that were never used since start. 0 means that it overflowed. */
 size_t stack_unused(void);
 
-/* Say why on the console and end the program with exit code 2. */
+/*
+ * Print a crash report that begins with `reason`, and end as after any other crash: the chip
+ * resets, the emulator ends with exit code 2. For what must not go on; needs no stack or heap.
+ */
 void panic(const char *reason) __attribute__((noreturn));
-void panic_exception(uint32_t cause, uint32_t pc, uint32_t address, uint32_t stack)
-    __attribute__((noreturn));
 
 #endif

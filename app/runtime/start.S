@@ -3,25 +3,30 @@
  *
  * The vectors lie at the start of IRAM, where the vendor SDK has them (offsets: Xtensa lx106
  * configuration). A level-1 interrupt only ends cpu_wait(): it masks all interrupts and returns.
- * Every other exception goes to panic_exception().
+ * Everything else goes to crash.S, with a0 in a special register that nothing else uses.
  */
 #include "lx106.h"
+
+#define DBREAKC_STORE 0x80000000 /* and a mask of six zeros: any of 64 bytes */
 
     .section .irom0.begin, "ax", @progbits /* see sections.ld */
 
     .section .vectors, "ax", @progbits
     .global vectors
 vectors:
-    .org    0x10                /* debug */
-    j       exception
-    .org    0x20                /* NMI */
-    j       exception
+    .org    0x10                /* debug: level 2 */
+    wsr     a0, excsave2
+    j       crash_debug
+    .org    0x20                /* NMI: level 3 */
+    wsr     a0, excsave3
+    j       crash_nmi
     .org    0x30                /* kernel exception */
     j       kernel_or_user
     .org    0x50                /* user exception */
     j       kernel_or_user
     .org    0x70                /* double exception */
-    j       exception
+    wsr     a0, excsave3
+    j       crash_double_exception
     .org    0x80
 
     .literal_position
@@ -29,21 +34,12 @@ vectors:
 kernel_or_user:
     wsr     a0, excsave1
     rsr     a0, exccause
-    bnei    a0, LX106_CAUSE_LEVEL1_INTERRUPT, exception
-    movi    a0, 0
+    beqi    a0, LX106_CAUSE_LEVEL1_INTERRUPT, 1f
+    j       crash_exception
+1:  movi    a0, 0
     wsr     a0, intenable
     rsr     a0, excsave1
     rfe
-
-    .align  4
-exception:
-    rsr     a2, exccause
-    rsr     a3, epc1
-    rsr     a4, excvaddr
-    mov     a5, a1
-    movi    a1, __stack_top     /* the old stack may be what broke */
-    movi    a0, panic_exception
-    jx      a0
 
 /* The entry point in the image's header. */
     .align  4
@@ -52,6 +48,7 @@ exception:
 firmware_start:
     movi    a0, 0
     wsr     a0, intenable
+    wsr     a0, dbreakc0        /* after a restart it still guards the stack */
     movi    a0, vectors
     wsr     a0, vecbase
     movi    a0, 0x20            /* PS: user mode, all interrupt levels open */
@@ -79,10 +76,22 @@ firmware_start:
     s32i    a0, a2, 0
     addi    a2, a2, 4
     j       5b
-6:  movi    a0, main
+6:  movi    a2, __stack_base    /* a store to the stack's lowest 64 bytes is its end */
+    wsr     a2, dbreaka0
+    movi    a2, DBREAKC_STORE
+    wsr     a2, dbreakc0
+    rsync
+    movi    a0, main
     callx0  a0
-    break   1, 15               /* main() does not return */
+    movi    a2, main_returned
+    movi    a0, panic
+    callx0  a0
     .size   firmware_start, . - firmware_start
+
+    .section .rodata.main_returned, "a", @progbits
+main_returned:
+    .asciz  "main() returned"
+    .section .vectors, "ax", @progbits
 
 /* void cpu_wait(uint32_t ticks): sleep until a device interrupts or `ticks` of CCOUNT passed. */
     .align  4

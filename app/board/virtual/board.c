@@ -11,7 +11,8 @@
 
 #define TICKS_PER_MICROSECOND 40u /* CCOUNT of the emulated CPU: 40 MHz */
 #define IDLE_LIMIT_MS 1000u       /* well inside CCOUNT's 107 s */
-#define CHIP_ID 0x123456u         /* the end of the emulator's MAC address */
+#define EXIT_CRASH 2
+#define CHIP_ID 0x123456u /* the end of the emulator's MAC address */
 
 static uint64_t ticks_total;
 static uint32_t ticks_last;
@@ -60,6 +61,11 @@ void board_exit(int code)
     for (;;) {
         simcall(SIMCALL_EXIT, code & 0xff, 0, 0);
     }
+}
+
+void board_crash_end(void)
+{
+    board_exit(EXIT_CRASH);
 }
 
 void board_restart(void)
