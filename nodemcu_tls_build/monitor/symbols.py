@@ -22,7 +22,7 @@ from nodemcu_tls_build.memmap import IROM
 from nodemcu_tls_build.monitor.debug_lines import DebugUnit, Location
 
 _CODE_TYPES = {"STT_FUNC", "STT_NOTYPE"}  # assembly has labels only
-_CALL_SIZE = 3  # call0 and callx0 have no short form
+CALL_SIZE = 3  # call0 and callx0 have no short form
 _RANGES_HEADER = struct.Struct("<IHIBB")  # length, version, unit, sizes of address, segment
 _LOWEST = 0x40000000  # no code is below it
 _BUILD_ID_SIZE = 36  # as a note of the linker
@@ -87,7 +87,7 @@ class Symbols:
 
     def follows_call(self, address: int) -> bool:
         """Tell whether a call instruction ends right before the address: it may be returned to."""
-        call = self.read(address - _CALL_SIZE, _CALL_SIZE)
+        call = self.read(address - CALL_SIZE, CALL_SIZE)
         if call is None or not self.is_code(address - 1):
             return False
         return call[0] & 0x3F == 0x05 or (call[0] == 0xC0 and call[1] < 0x10 and call[2] == 0)
