@@ -11,7 +11,7 @@ from elftools.dwarf.callframe import FDE
 from nodemcu_tls_build.monitor.symbols import CALL_SIZE as _CALL_SIZE
 from nodemcu_tls_build.monitor.symbols import Symbols
 
-_MAX_FRAMES = 48
+_MAX_FRAMES = 512  # more than fit in a dump
 _RETURN, _STACK = 0, 1  # registers a0 and a1
 _REGISTERS = 16
 
