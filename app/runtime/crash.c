@@ -21,12 +21,20 @@ static uint32_t reporting;
 
 /*
  * Nothing in flash is called from here, the C library included: the linker script puts this file
- * and what it calls into RAM, since the heap, the stack or the flash may be what broke.
+ * and what it calls into IRAM, its texts too, since the heap, the stack or the flash may be what
+ * broke. From there, as from flash, the chip reads whole words only.
  */
+static char read_byte(const char *text)
+{
+    uint32_t address = (uint32_t)text;
+
+    return (char)(*(const volatile uint32_t *)(address & ~3u) >> 8 * (address & 3u));
+}
+
 static void print(const char *text)
 {
-    for (; *text != '\0'; text++) {
-        board_console_write(text, 1);
+    for (char c = read_byte(text); c != '\0'; c = read_byte(++text)) {
+        board_console_write(&c, 1);
     }
 }
 
@@ -46,27 +54,28 @@ static void print_hex(const char *label, uint32_t value)
 /* Of at most two digits, and without a division: what divides lies in flash. */
 static void print_number(uint32_t number)
 {
-    char digits[3] = "0";
+    char tens = '0', ones;
 
     for (number &= 63u; number >= 10; number -= 10) {
-        digits[0]++;
+        tens++;
     }
-    digits[1] = (char)('0' + number);
-    digits[2] = '\0';
-    print(digits[0] == '0' ? digits + 1 : digits);
+    ones = (char)('0' + number);
+    if (tens != '0') {
+        board_console_write(&tens, 1);
+    }
+    board_console_write(&ones, 1);
 }
 
-/* The reason may lie in flash: read it by words, as the chip demands, and believe nothing. */
+/* The reason may lie in flash: believe nothing. */
 static void print_reason(const char *reason)
 {
     for (unsigned i = 0; i < REASON_LENGTH; i++) {
-        uint32_t address = (uint32_t)(reason + i);
-        char c = (char)(*(const volatile uint32_t *)(address & ~3u) >> 8 * (address & 3u));
+        char c = read_byte(reason + i);
         if (c == '\0') {
             return;
         }
-        char shown[] = {c >= ' ' && c <= '~' ? c : '?', '\0'};
-        print(shown);
+        c = c >= ' ' && c <= '~' ? c : '?';
+        board_console_write(&c, 1);
     }
 }
 
