@@ -104,8 +104,11 @@ class Batch:
         return None
 
     def _check_link(self, pump: Pump, now: float, deadline: float | None) -> None:
-        if pump.link.is_connected:
+        if pump.link.is_connected and self._lost_at is not None:
             self._lost_at = None
+            self._has_poked = False  # it may be at its prompt and say nothing
+        elif pump.link.is_connected:
+            return
         elif self._lost_at is None:
             self._lost_at = now
         elif deadline is None and now - self._lost_at >= _LOST_FOR:

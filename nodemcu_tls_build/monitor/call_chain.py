@@ -8,16 +8,17 @@ from typing import Any
 
 from elftools.dwarf.callframe import FDE
 
+from nodemcu_tls_build.monitor.symbols import CALL_SIZE as _CALL_SIZE
 from nodemcu_tls_build.monitor.symbols import Symbols
 
-_MAX_FRAMES = 48
+_MAX_FRAMES = 512  # more than fit in a dump
 _RETURN, _STACK = 0, 1  # registers a0 and a1
 _REGISTERS = 16
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A place in the code; `address` is in the instruction that ran, or in the call.
+    """A place in the code: of the instruction that ran, then of calls.
 
     A guessed one is a word on the stack that may also be left over from an earlier call.
     """
@@ -27,36 +28,24 @@ class Frame:
 
 
 def find_call_chain(
-    symbols: Symbols,
-    pc: int,
-    registers: Mapping[int, int],
-    stack: Mapping[int, int],
-    *,
-    returns_to_pc: bool,
+    symbols: Symbols, pc: int, registers: Mapping[int, int], stack: Mapping[int, int]
 ) -> list[Frame]:
     """Return the frames from the innermost on.
 
-    `registers` are those by number that the dump has, `stack` the words by address. With
-    `returns_to_pc` the code at `pc` waits for a call to return (a panic). Where the debug
-    information ends, or the stack does not fit it, what looks like a return address is a guess.
+    `registers` are those by number that the dump has, `stack` the words by address. Where the
+    debug information ends, or the stack does not fit it, what looks like a return address is a
+    guess.
     """
-    frames = []
-    if symbols.is_code(pc):
-        frames.append(Frame(pc - returns_to_pc))
-    callers, unread, is_whole = _unwind(symbols, pc, dict(registers), stack, returns_to_pc)
-    frames += [Frame(address - 1) for address in callers]
+    frames = [Frame(pc)] if symbols.is_code(pc) else []
+    callers, unread, is_whole = _unwind(symbols, pc, dict(registers), stack)
+    frames += [Frame(address - _CALL_SIZE) for address in callers]
     if not is_whole:
-        seen = {frame.address for frame in frames}
-        frames += _guess(symbols, stack, unread, seen)
-    return frames[:_MAX_FRAMES]
+        frames += _guess(symbols, stack, unread, {frame.address for frame in frames})
+    return frames
 
 
 def _unwind(
-    symbols: Symbols,
-    pc: int,
-    registers: dict[int, int],
-    stack: Mapping[int, int],
-    returns_to_pc: bool,
+    symbols: Symbols, pc: int, registers: dict[int, int], stack: Mapping[int, int]
 ) -> tuple[list[int], int, bool]:
     """Follow the saved return addresses.
 
@@ -64,36 +53,39 @@ def _unwind(
     functions, and whether the outermost function was reached.
     """
     found: list[int] = []
-    bottom = registers.get(_STACK, 0)
-    if bottom == 0 or _RETURN not in registers:
-        return found, bottom, False
+    unread = registers.get(_STACK, 0)
+    if unread == 0 or _RETURN not in registers:
+        return found, 0, False
+    called = registers[_RETURN] == pc + _CALL_SIZE and symbols.follows_call(registers[_RETURN])
     if not symbols.is_code(pc):  # it jumped astray: a0 says from where
-        if not symbols.follows_call(registers[_RETURN]):
-            return found, bottom, False
-        pc = registers[_RETURN]
-        found.append(pc)
-        returns_to_pc = True
-    while len(found) < _MAX_FRAMES:
-        caller = _leave_function(symbols, pc - returns_to_pc, registers, stack)
-        if caller is None or caller[_STACK] < registers[_STACK]:
-            return found, registers[_STACK], False
-        is_same = caller[_RETURN] == pc and caller[_STACK] == registers[_STACK]
-        pc, registers = caller[_RETURN], caller
+        caller: dict[int, int] | None = registers
+    else:
+        caller = _leave_function(symbols, pc, registers, stack, called=called)
+    while caller is not None and len(found) < _MAX_FRAMES:
+        pc, unread = caller[_RETURN], caller[_STACK]
         if pc == 0:  # the start-up code calls main with that
-            return found, registers[_STACK], True
-        if is_same or not symbols.follows_call(pc):
-            return found, registers[_STACK], False
+            return found, unread, True
+        if not symbols.follows_call(pc):
+            break
         found.append(pc)
-        returns_to_pc = True
-    return found, registers[_STACK], True
+        caller = _leave_function(symbols, pc - _CALL_SIZE, caller, stack, called=True)
+    return found, unread, len(found) >= _MAX_FRAMES
 
 
 def _leave_function(
-    symbols: Symbols, address: int, registers: dict[int, int], stack: Mapping[int, int]
+    symbols: Symbols,
+    address: int,
+    registers: dict[int, int],
+    stack: Mapping[int, int],
+    *,
+    called: bool,
 ) -> dict[int, int] | None:
-    """Return the registers as the caller of the function at `address` has them."""
+    """Return the registers as the caller of the function at `address` has them.
+
+    With `called` the function has called another one: its own return address is on the stack.
+    """
     row = _find_row(symbols, address)
-    if row is None or row["cfa"].reg not in registers:
+    if row is None or row["cfa"].reg not in registers or (called and _RETURN not in row):
         return None
     frame = registers[row["cfa"].reg] + row["cfa"].offset
     caller = dict(registers)
@@ -106,7 +98,7 @@ def _leave_function(
         else:
             caller[number] = stack[frame + rule.arg]
     caller[_STACK] = frame
-    return caller if _RETURN in caller else None
+    return caller if _RETURN in caller and frame >= registers.get(_STACK, frame) else None
 
 
 def _find_row(symbols: Symbols, address: int) -> dict[Any, Any] | None:
@@ -127,7 +119,7 @@ def _guess(
 ) -> Iterator[Frame]:
     """Yield what looks like a return address from `start` on, each once."""
     for address in sorted(stack):
-        call = stack[address] - 1
-        if address >= start and call not in seen and symbols.follows_call(call + 1):
-            seen.add(call)
-            yield Frame(call, is_guess=True)
+        word = stack[address]
+        if address >= start and symbols.follows_call(word) and word - _CALL_SIZE not in seen:
+            seen.add(word - _CALL_SIZE)
+            yield Frame(word - _CALL_SIZE, is_guess=True)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from nodemcu_tls_build.memmap import FLASH_WINDOW, IRAM
 
 NULL_PAGE = 0x1000  # so far into a structure a null pointer is still taken for one
 _MEMORY_CAUSES = {2, 3, 9, *range(12, 30)}  # excvaddr says where
+_JUMPS = {2, 12, 14, 20}
+_ACCESSES = {13: "accessed", 15: "accessed", 28: "read", 29: "written"}
 _DIVISIONS = {
+    "trap_zero_divisor",
     *("__udivsi3", "__umodsi3", "__divsi3", "__modsi3"),
     *("__udivdi3", "__umoddi3", "__divdi3", "__moddi3"),
 }
@@ -97,9 +101,9 @@ def find_cause(number: int) -> Cause:
     return Cause("Unknown", "There is no such cause: the dump is damaged.")
 
 
-def explain_exception(number: int, *, address: int | None, function: str | None) -> str:
-    """Say in a sentence what happened, with what EXCVADDR and the function tell in addition."""
-    if number in {0, 6} and function in _DIVISIONS:
+def explain_exception(number: int, *, address: int | None, functions: Collection[str]) -> str:
+    """Say in a sentence what happened, with what EXCVADDR and the functions at EPC1 add to it."""
+    if number in {0, 6} and _DIVISIONS.intersection(functions):
         return "An integer was divided by zero."
     meaning = find_cause(number).meaning
     if address is None or number not in _MEMORY_CAUSES:
@@ -109,12 +113,12 @@ def explain_exception(number: int, *, address: int | None, function: str | None)
 
 def _explain_access(number: int, address: int) -> str | None:
     """Return the sentence for an address that tells more than the cause alone."""
-    if number in {28, 29} and address < NULL_PAGE:
-        verb = "read" if number == 28 else "written"
+    if number in _JUMPS and address < NULL_PAGE:
+        return "The CPU jumped to address 0: a function pointer is null, or the stack is damaged."
+    if number in _ACCESSES and address < NULL_PAGE:
+        verb = _ACCESSES[number]
         offset = f" (the field at offset {address})" if address else ""
         return f"Memory was {verb} through a null pointer{offset}."
-    if number == 20 and address < NULL_PAGE:
-        return "The CPU jumped to address 0: a function pointer is null, or the stack is damaged."
     if number == 3 and IRAM.covers(address):
         return f"A byte or half a word was accessed at {address:#010x}: IRAM takes words only."
     if number == 3 and FLASH_WINDOW.covers(address):

@@ -14,10 +14,12 @@ _REGISTER = re.compile(r"\b(epc[1-3]|excvaddr|depc|a1[0-5]|a\d|ps|sar)\s*=\s*0x(
 _BUILD = re.compile(r"^build=([0-9a-f]{40})$")
 _BANNER = re.compile(r"^(?:> |>> )?nodemcu-tls (?:\S+ )?build ([0-9a-f]{40})$")
 _BOOT = re.compile(r"\bets [A-Z][a-z]{2} +\d|\brst cause:\d|\bboot mode:\(")
-_STACK_START, _STACK_END, _CUT = ">>>stack>>>", "<<<stack<<<", "(cut)"
+_STACK_START, _STACK_END = ">>>stack>>>", "<<<stack<<<"
+_REMARK = re.compile(r"^\([a-z ,:]+\)$")  # of our own firmware, as `(cut)`
 _CONTEXT = re.compile(r"^ctx: \w+$|^sp: [0-9a-f]{8} end: [0-9a-f]{8} offset: [0-9a-f]{4,8}$")
 _STACK_LINE = re.compile(r"^([0-9a-f]{8}): +([0-9a-f]{8}(?: +[0-9a-f]{8}){0,7}) *<? *$")
 _MARKER = re.compile(r"^-+ CUT HERE FOR EXCEPTION DECODER -+$")
+_IN_EXCEPTION = 0x10  # of PS
 _TOLERATED = 3  # lines in a row that do not belong: noise on the line, another task
 _MAX_LINES = 600
 
@@ -36,6 +38,14 @@ class Crash:
     build_id: str | None = None
     is_cut: bool = False
     damaged: int = 0
+
+    @property
+    def pc(self) -> int | None:
+        """Return where the program stood; in a second exception within one, DEPC says it."""
+        depc = self.registers.get("depc")
+        if depc and self.registers.get("ps", _IN_EXCEPTION) & _IN_EXCEPTION:
+            return depc
+        return self.registers.get("epc1")
 
     @property
     def numbered(self) -> dict[int, int]:
@@ -105,7 +115,7 @@ class CrashReader:
             self._in_stack = True
         elif _is_registers(line):
             crash.registers |= {name: int(value, 16) for name, value in _REGISTER.findall(line)}
-        elif line and line != _CUT and not _CONTEXT.match(line) and not _MARKER.match(line):
+        elif line and not any(known.match(line) for known in (_CONTEXT, _MARKER, _REMARK)):
             crash.damaged += 1
             self._foreign += 1
             return self.finish() if self._foreign > _TOLERATED else None

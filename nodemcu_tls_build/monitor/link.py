@@ -10,6 +10,7 @@ from typing import Any
 
 import serial
 
+from nodemcu_tls_build.device.ports import is_url
 from nodemcu_tls_build.errors import DeviceError
 
 _READ_WAIT = 0.05  # seconds
@@ -38,7 +39,7 @@ class Link:
             raise DeviceError(
                 f"cannot open {port}: {_explain(error)}",
                 "Is `nodemcu-tls emulate` or another RFC 2217 server there?"
-                if "://" in port
+                if is_url(port)
                 else "Unplug it and plug it in again.",
             ) from error
 
@@ -105,11 +106,8 @@ class Link:
         DTR and RTS stay asserted, as the system does it by itself: letting go of one before the
         other would reset the device.
         """
-        is_file = "://" not in self.port
-        options = {"exclusive": True} if is_file else {}
-        return serial.serial_for_url(
-            self.port, self._baud, timeout=_READ_WAIT, write_timeout=_WRITE_WAIT, **options
-        )
+        options = {} if is_url(self.port) else {"exclusive": True, "write_timeout": _WRITE_WAIT}
+        return serial.serial_for_url(self.port, self._baud, timeout=_READ_WAIT, **options)
 
     def _lose(self) -> None:
         self.close()
@@ -118,7 +116,7 @@ class Link:
 
     def _try_again(self) -> None:
         time.sleep(_RETRY_WAIT)
-        if "://" not in self.port and not Path(self.port).exists():
+        if not is_url(self.port) and not Path(self.port).exists():
             return
         with contextlib.suppress(*_LOST):
             self._serial = self._open()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -17,7 +18,7 @@ from nodemcu_tls_build.monitor.symbols import Symbols
 Style = Literal["title", "plain", "dim"]
 _ADDRESS = re.compile(r"\b0x(40[0-9a-f]{6})\b", re.IGNORECASE)
 _MOST_NOTES = 4  # of one line
-_ROM_END = 0x40100000
+_ROM_START, _ROM_END = 0x40000000, 0x40100000
 
 
 class Note(NamedTuple):
@@ -101,23 +102,24 @@ class Decoder:
 
 
 def _render(crash: Crash, symbols: Symbols | None, problem: str | None) -> Iterator[Note]:
-    pc = crash.registers.get("epc1")
-    function = symbols.lookup(pc) if symbols and pc is not None else None
+    pc = crash.pc
     yield Note(_name(crash), "title")
     if crash.cause is not None:
+        places = symbols.lookup_frames(pc) if symbols and pc is not None else ()
+        functions = [place.function for place in places]
         address = crash.registers.get("excvaddr")
-        name = function.function if function else None
-        yield Note(explain_exception(crash.cause, address=address, function=name))
+        yield Note(explain_exception(crash.cause, address=address, functions=functions))
+    if pc is not None and not (symbols and symbols.is_code(pc)):
+        yield Note(f"at   {pc:#010x}{_describe_place(pc) if symbols else ''}")
     if symbols:
-        yield from _render_chain(crash, symbols, pc)
+        chain = find_call_chain(symbols, pc or 0, crash.numbered, crash.stack)
+        yield from _render_chain(symbols, chain, pc)
         if crash.build_id is None:
             yield Note(f"The dump does not say of which build it is: read with {symbols.path}.")
-    elif pc is not None:
-        yield Note(f"at {pc:#010x}")
     if problem:
         yield Note(problem)
     if crash.damaged:
-        yield Note(f"{crash.damaged} lines of the dump are damaged.")
+        yield Note(f"Lines of the dump that are damaged: {crash.damaged}.")
     if crash.is_cut:
         yield Note("The dump is cut off: the end of the stack is missing.")
 
@@ -128,24 +130,20 @@ def _name(crash: Crash) -> str:
     return f"Crash: {crash.reason}" if crash.reason else "Crash"
 
 
-def _render_chain(crash: Crash, symbols: Symbols, pc: int | None) -> Iterator[Note]:
-    is_panic = crash.cause is None
-    frames = find_call_chain(
-        symbols, pc or 0, crash.numbered, crash.stack, returns_to_pc=is_panic and pc is not None
-    )
-    if pc is not None and not symbols.is_code(pc):
-        place = "in the chip's ROM" if 0x40000000 <= pc < _ROM_END else "not in the firmware"
-        yield Note(f"at   {pc:#010x} {place}")
-    guessing = False
-    for number, frame in enumerate(frames):
-        if frame.is_guess and not guessing:
-            guessing = True
-            yield Note("Guessed from the stack, where old return addresses may be among them:")
-        is_first = number == 0 and pc is not None and symbols.is_code(pc)
-        yield from _render_frame(symbols, frame, "at   " if is_first else "from ")
+def _describe_place(pc: int) -> str:
+    return " in the chip's ROM" if _ROM_START <= pc < _ROM_END else ", where no code is"
 
 
-def _render_frame(symbols: Symbols, frame: Frame, word: str) -> Iterator[Note]:
-    for place in symbols.lookup_frames(frame.address) or [Location("??")]:
-        yield Note(f"{word}{frame.address:#010x} {place}")
-        word = "  in "  # what it was inlined into
+def _render_chain(symbols: Symbols, chain: Sequence[Frame], pc: int | None) -> Iterator[Note]:
+    """Yield the frames, equal ones in a row (a recursion) once."""
+    is_guessing = False
+    for frame, group in groupby(chain):
+        if frame.is_guess and not is_guessing:
+            is_guessing = True
+            yield Note("Guessed from the stack; there may be old return addresses among these:")
+        word = "at   " if frame == Frame(pc or 0) else "from "
+        count = len(list(group))
+        times = f" ({count} times)" if count > 1 else ""
+        for place in symbols.lookup_frames(frame.address) or [Location("??")]:
+            yield Note(f"{word}{frame.address:#010x} {place}{times}")
+            word, times = "  in ", ""  # what it was inlined into

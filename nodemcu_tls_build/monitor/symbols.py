@@ -21,8 +21,8 @@ from nodemcu_tls_build.image import find_build_id
 from nodemcu_tls_build.memmap import IROM
 from nodemcu_tls_build.monitor.debug_lines import DebugUnit, Location
 
-_CODE_TYPES = {"STT_FUNC", "STT_NOTYPE"}  # assembly has labels only
-_CALL_SIZE = 3  # call0 and callx0 have no short form
+_TYPES = {"STT_FUNC", "STT_NOTYPE", "STT_OBJECT"}  # assembly has labels only
+CALL_SIZE = 3  # call0 and callx0 have no short form
 _RANGES_HEADER = struct.Struct("<IHIBB")  # length, version, unit, sizes of address, segment
 _LOWEST = 0x40000000  # no code is below it
 _BUILD_ID_SIZE = 36  # as a note of the linker
@@ -49,6 +49,7 @@ class _Symbol:
     address: int
     size: int
     name: str
+    is_data: bool
 
 
 class Symbols:
@@ -87,7 +88,7 @@ class Symbols:
 
     def follows_call(self, address: int) -> bool:
         """Tell whether a call instruction ends right before the address: it may be returned to."""
-        call = self.read(address - _CALL_SIZE, _CALL_SIZE)
+        call = self.read(address - CALL_SIZE, CALL_SIZE)
         if call is None or not self.is_code(address - 1):
             return False
         return call[0] & 0x3F == 0x05 or (call[0] == 0xC0 and call[1] < 0x10 and call[2] == 0)
@@ -114,7 +115,8 @@ class Symbols:
         if index < 0 or not self.is_code(address):
             return None
         symbol = self._symbols[index]
-        return symbol if not symbol.size or address < symbol.address + symbol.size else None
+        is_inside = not symbol.size or address < symbol.address + symbol.size
+        return symbol if is_inside and not symbol.is_data else None
 
     @cached_property
     def call_frames(self) -> Sequence[Any]:
@@ -133,16 +135,17 @@ class Symbols:
 
     @cached_property
     def _symbols(self) -> list[_Symbol]:
-        """Return the code's symbols by address; of those at one address, the one with a size."""
+        """Return the names in the code's sections by address; of two at one, that with a size."""
         table: Any = self._elf.get_section_by_name(".symtab")
         symbols: dict[int, _Symbol] = {}
         try:
             for entry in table.iter_symbols() if table else ():
                 address, size = entry["st_value"], entry["st_size"]
-                if entry["st_info"]["type"] not in _CODE_TYPES or not self.is_code(address):
+                kind = entry["st_info"]["type"]
+                if kind not in _TYPES or not self.is_code(address):
                     continue
                 if address not in symbols or size > symbols[address].size:
-                    symbols[address] = _Symbol(address, size, entry.name)
+                    symbols[address] = _Symbol(address, size, entry.name, kind == "STT_OBJECT")
         except _UNREADABLE:
             pass  # those before the damage are right
         return [symbols[address] for address in sorted(symbols)]
