@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import subprocess
@@ -12,11 +13,11 @@ from pathlib import Path
 import pytest
 
 _README = Path(__file__).parent.parent / "README.md"
-_PORT = "4433"  # in the README; a test takes a free one
+_PORTS = ("4433", "3217")  # in the README; a test takes free ones
 _MARK = "@@ command"
 
 # Keys and signatures are new each time, so sizes and digests vary; the words do not.
-_VARIES = re.compile(r"\b[0-9a-f]{16}\b|\b0x[0-9a-f]+\b|[0-9][0-9,.]*%?")
+_VARIES = re.compile(r"\b[0-9a-f]{16}\b|\b[0-9a-f]{40}\b|\b0x[0-9a-f]+\b|[0-9][0-9,.]*%?")
 
 
 @dataclass
@@ -53,12 +54,24 @@ def _wait_for(port: str) -> str:
     return f"for _ in $(seq 100); do {attempt} && break; sleep 0.1; done"
 
 
-def _type_in(commands: list[_Command], directory: Path, port: str) -> list[list[str]]:
-    """Return what each command prints on standard output, all typed into one shell."""
+def _replace(text: str, words: dict[str, str]) -> str:
+    for old, new in words.items():
+        text = text.replace(old, new)
+    return text
+
+
+def _type_in(
+    commands: list[_Command], directory: Path, ports: dict[str, str]
+) -> list[list[str]]:
+    """Return what each command prints on standard output, all typed into one shell.
+
+    `ports` are those to use instead of the README's. A server's is waited for.
+    """
     script = ["trap 'kill $(jobs -p) 2> /dev/null' EXIT"]
     for command in commands:
-        text = command.text.replace(_PORT, port)
-        script += [f"echo '{_MARK}'", text, *([_wait_for(port)] if text.endswith("&") else [])]
+        script += [f"echo '{_MARK}'", _replace(command.text, ports)]
+        if command.text.endswith("&"):
+            script += [_wait_for(port) for name, port in ports.items() if name in command.text]
     result = subprocess.run(
         ["bash"],
         input="\n".join(script),
@@ -69,7 +82,8 @@ def _type_in(commands: list[_Command], directory: Path, port: str) -> list[list[
         timeout=600,
     )
     assert result.stdout.startswith(_MARK), result.stderr
-    outputs = result.stdout.replace(port, _PORT).split(f"{_MARK}\n")[1:]
+    printed = _replace(result.stdout, {port: name for name, port in ports.items()})
+    outputs = printed.split(f"{_MARK}\n")[1:]
     return [[line.rstrip() for line in output.splitlines()] for output in outputs]
 
 
@@ -81,11 +95,12 @@ def test_readme_shows_what_its_commands_print(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     (tmp_path / ".venv").symlink_to(sys.prefix)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = str(listener.getsockname()[1])
+    with contextlib.ExitStack() as stack:
+        listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in _PORTS]
+        free = [str(listener.getsockname()[1]) for listener in listeners]
     lines = _README.read_text().splitlines()
     commands = _read_commands(lines)
-    printed = _type_in(commands, tmp_path, port)
+    printed = _type_in(commands, tmp_path, dict(zip(_PORTS, free, strict=True)))
     assert len(printed) == len(commands)
 
     if request.config.getoption("--update-golden"):
