@@ -133,7 +133,8 @@ class VirtualDevice:
         if start is None or not self._has_power:
             return
         self._stop()
-        self._log(f"Reset: {start.value}.")
+        if start is not Start.RESET:  # every reset ends as one of the others
+            self._log(f"Reset: {start.value}.")
         self._quick_ends = 0
         if start is Start.LOADER:
             self._loader = Bootloader(Chip(), self._flash, self._faults)
