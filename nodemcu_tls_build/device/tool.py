@@ -107,11 +107,14 @@ def run_esptool(
 
 
 def _list_options(line: Line) -> list[str]:
-    """Return how esptool begins; the chip behind a bridge is reset here, not by esptool."""
+    """Return how esptool begins; the chip behind a bridge is reset here, not by esptool.
+
+    With -P no file of the current directory, a `serial.py`, takes the place of a module.
+    """
     if line.bridge:
         line.bridge.start_loader()
     return [
-        *(sys.executable, "-u", "-m", "esptool", "--chip", "esp8266"),
+        *(sys.executable, "-P", "-u", "-m", "esptool", "--chip", "esp8266"),
         *("--port", line.bridge.path if line.bridge else line.port, "--baud", str(line.baud)),
         *("--before", "no-reset" if line.bridge else "default-reset"),
         *("--after", "no-reset-stub"),
