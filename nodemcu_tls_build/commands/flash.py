@@ -85,11 +85,11 @@ def _flash_all(ports: tuple[str, ...], baud: int, request: FlashRequest, *, quie
 
         def flash_one(port: str, stopper: Any) -> FlashResult:
             try:
-                result = flash_device(Line(port, baud, shown.report_for(port), stopper), request)
+                result = flash_device(Line(port, baud, shown.report_for(port), (stopper,)), request)
             except BuildError as error:
-                shown.end(port, f"failed: {error.message}")
+                shown.end(port, f"failed: {error.message}", done=False)
                 raise
-            shown.end(port, "done")
+            shown.end(port, "done", done=True)
             return result
 
         return run_side_by_side(ports, flash_one)
@@ -119,4 +119,4 @@ def _show(request: FlashRequest, results: Results) -> None:
     good = sum(not isinstance(result, BuildError) for result in results.values())
     done = "Flashed and verified" if request.verify else "Flashed, not verified:"
     count = "" if len(results) == 1 else f" on {good} of {len(results)} devices"
-    show(f"{done} build {request.plan.output.build_id}{count}.")
+    show(f"{done} build {request.plan.output.build_id}{count}." if good else "None was flashed.")

@@ -47,7 +47,7 @@ class Shown(Protocol):
     def report_for(self, port: str) -> Report:
         """Return what the work on a port is told to."""
 
-    def end(self, port: str, text: str) -> None:
+    def end(self, port: str, text: str, *, done: bool) -> None:
         """Say how the work on a port ended."""
 
 
@@ -55,7 +55,7 @@ class _Silent:
     def report_for(self, port: str) -> Report:
         return lambda _text, _percent: None
 
-    def end(self, port: str, text: str) -> None:
+    def end(self, port: str, text: str, *, done: bool) -> None:
         pass
 
 
@@ -72,7 +72,7 @@ class _Lines:
 
         return report
 
-    def end(self, port: str, text: str) -> None:
+    def end(self, port: str, text: str, *, done: bool) -> None:
         if self._several:
             self._say(port, text)
 
@@ -96,8 +96,9 @@ class _Bars:
 
         return report
 
-    def end(self, port: str, text: str) -> None:
-        self._bars.update(self._tasks[port], description=text, total=100, completed=100)
+    def end(self, port: str, text: str, *, done: bool) -> None:
+        total = 100 if done else None
+        self._bars.update(self._tasks[port], description=text, total=total, completed=total or 0)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import struct
 import threading
 import time
 import tty
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import serial
 
@@ -33,10 +33,11 @@ _CHUNK = 4096
 class Bridge:
     """A pseudo-terminal at `path` whose bytes and rate are those of the remote port.
 
-    `lost` tells that the connection has ended by itself.
+    `lost` tells that the connection has ended by itself, and `on_lost` is called then.
     """
 
-    def __init__(self, remote: serial.SerialBase) -> None:
+    def __init__(self, remote: serial.SerialBase, on_lost: Callable[[], None]) -> None:
+        self._on_lost = on_lost
         self._remote = remote
         self._master, self._slave = pty.openpty()
         tty.setraw(self._slave)
@@ -74,14 +75,15 @@ class Bridge:
         self._remote.dtr = False
         pulse_reset(self._remote)
 
-    def _pump(self, step: object) -> None:
-        assert callable(step)  # noqa: S101 -- for the type checker
+    def _pump(self, step: Callable[[], None]) -> None:
         try:
             while not self._over.is_set():
                 step()
         except OSError:  # SerialException is one
-            self.lost = not self._over.is_set()
-            self._over.set()
+            if not self._over.is_set():
+                self.lost = True
+                self._over.set()
+                self._on_lost()
 
     def _pass_to_remote(self) -> None:
         if select.select([self._master], [], [], _POLL)[0]:
@@ -107,8 +109,11 @@ class Bridge:
 
 
 @contextlib.contextmanager
-def open_bridge(url: str) -> Iterator[Bridge]:
-    """Connect to a remote serial port for as long as the context lasts; raise DeviceError."""
+def open_bridge(url: str, *, on_lost: Callable[[], None]) -> Iterator[Bridge]:
+    """Connect to a remote serial port for as long as the context lasts; raise DeviceError.
+
+    `on_lost` is called, from another thread, when the connection ends by itself.
+    """
     remote = serial.serial_for_url(url, baudrate=_BAUD, timeout=_POLL, do_not_open=True)
     remote.dtr = remote.rts = False
     try:
@@ -116,7 +121,7 @@ def open_bridge(url: str) -> Iterator[Bridge]:
     except (OSError, ValueError) as error:
         raise explain_url_error(url, str(error)) from error
     try:
-        bridge = Bridge(remote)
+        bridge = Bridge(remote, on_lost)
         try:
             yield bridge
         finally:

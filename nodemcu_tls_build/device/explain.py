@@ -10,6 +10,7 @@ from nodemcu_tls_build.errors import DeviceError
 from nodemcu_tls_build.process import TIMED_OUT, describe_exit
 
 _FATAL = "A fatal error occurred: "
+_ADVICE = re.compile(r"This can have many causes|For troubleshooting")
 _MOST = 200  # characters of esptool's own words
 
 _WRONG_CHIP = re.compile(r"This chip is (?P<chip>\S+), not ESP8266")
@@ -19,7 +20,7 @@ _UNKNOWN_CHIP = "doesn't appear to be an ESP8266"
 _BOOTLOADER = "Is it an ESP8266, powered, and in its bootloader (GPIO0 low at reset)?"
 _CABLE = "Check cable and supply, try a lower --baud, then run the command again."
 _GONE = "the port was gone in the middle of it"
-_AGAIN = "Plug it in again, then run the command again: what it wrote so far is not complete."
+_AGAIN = "Plug it in again, then run the command again."
 
 # What esptool says, in the order in which it is looked for: reason, hint.
 _REASONS: tuple[tuple[str, str, str], ...] = (
@@ -42,10 +43,11 @@ _REASONS: tuple[tuple[str, str, str], ...] = (
         _GONE,
         _AGAIN,
     ),
+    (r"There was no response", "the device stopped answering, or answers too slowly", _CABLE),
     (
         r"Invalid head of packet|Invalid SLIP escape|serial noise|corrupt|Corrupt|checksum"
         r"|Digest mismatch|Expected digest|Read more than expected|doesn't match request"
-        r"|Unexpected response|Failed to start stub|Packet content transfer stopped"
+        r"|Unexpected response|Failed to start stub|status response|Packet content transfer stopped"
         r"|Guru Meditation|Invalid (data|response)|\(result was |Bad data (length|checksum)",
         "its answers are garbled",
         _CABLE,
@@ -57,7 +59,7 @@ _REASONS: tuple[tuple[str, str, str], ...] = (
     ),
     (
         r"[Tt]imed out|[Tt]imeout|stopped responding|StopIteration|No serial data received"
-        r"|data stream stopped|no sync reply",
+        r"|data stream stopped|no sync reply|No more data",
         "the device stopped answering",
         _CABLE,
     ),
@@ -101,7 +103,8 @@ def explain_failure(port: str, what: str, lines: Sequence[str], code: int) -> De
 def _quote(lines: Sequence[str]) -> str:
     """Return esptool's own words in brackets, if it gave a reason."""
     for line in lines:
-        _, found, reason = line.partition(_FATAL)
-        if found and reason.strip():
-            return f" (esptool: {reason.strip().rstrip('.')[:_MOST]})"
+        _, found, rest = line.partition(_FATAL)
+        reason = _ADVICE.split(rest)[0].strip().rstrip(".")[:_MOST]
+        if found and reason:
+            return f" (esptool: {reason}{')' * (reason.count('(') - reason.count(')'))})"
     return ""

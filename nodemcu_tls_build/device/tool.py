@@ -38,13 +38,13 @@ class Line:
     """A device on a serial line, and how to talk to it.
 
     `report` is told what is being done and, from time to time, how much of it in percent.
-    `stopper` ends what runs. `bridge` is the port when it is a remote one.
+    `stoppers` end what runs. `bridge` is the port when it is a remote one.
     """
 
     port: str
     baud: int = _ROM_BAUD
     report: Report = field(default=lambda _text, _percent: None)
-    stopper: Stopper | None = None
+    stoppers: tuple[Stopper, ...] = ()
     bridge: Bridge | None = None
 
 
@@ -94,7 +94,7 @@ def run_esptool(
         env=_make_environment(),
         keep_open=keep_open,
         timeout=step.count_seconds(line.baud),
-        stopper=line.stopper,
+        stoppers=line.stoppers,
     )
     if line.bridge and line.bridge.lost:
         raise explain_lost(line.port, step.what)
@@ -107,11 +107,14 @@ def run_esptool(
 
 
 def _list_options(line: Line) -> list[str]:
-    """Return how esptool begins; the chip behind a bridge is reset here, not by esptool."""
+    """Return how esptool begins; the chip behind a bridge is reset here, not by esptool.
+
+    With -P no file of the current directory, a `serial.py`, takes the place of a module.
+    """
     if line.bridge:
         line.bridge.start_loader()
     return [
-        *(sys.executable, "-u", "-m", "esptool", "--chip", "esp8266"),
+        *(sys.executable, "-P", "-u", "-m", "esptool", "--chip", "esp8266"),
         *("--port", line.bridge.path if line.bridge else line.port, "--baud", str(line.baud)),
         *("--before", "no-reset" if line.bridge else "default-reset"),
         *("--after", "no-reset-stub"),

@@ -12,6 +12,7 @@ from nodemcu_tls_build.device.ports import hold_port, is_url
 from nodemcu_tls_build.device.reset import explain_reset_error, reset_device
 from nodemcu_tls_build.device.tool import Line
 from nodemcu_tls_build.errors import DeviceError
+from nodemcu_tls_build.process import Stopper
 
 
 @contextlib.contextmanager
@@ -23,7 +24,9 @@ def use_device(line: Line) -> Iterator[tuple[Line, DeviceChip]]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(hold_port(line.port))
         if is_url(line.port):
-            line = replace(line, bridge=stack.enter_context(open_bridge(line.port)))
+            lost = Stopper()  # esptool would wait for the port to come back
+            bridge = stack.enter_context(open_bridge(line.port, on_lost=lost.stop))
+            line = replace(line, bridge=bridge, stoppers=(*line.stoppers, lost))
         try:
             yield line, identify_chip(line)
         except BaseException:
