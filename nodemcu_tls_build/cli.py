@@ -13,10 +13,11 @@ from types import FrameType
 
 import click
 
-from nodemcu_tls_build.commands import wants_json
+from nodemcu_tls_build.commands import get_error_code, wants_json
 from nodemcu_tls_build.errors import BuildError, ConfigError, ToolFailed
 
-COMMANDS = ("build", "run", "flash", "verify", "monitor", "emulate")  # modules in commands/
+# Each is a module of that name in commands/.
+COMMANDS = ("build", "run", "flash", "verify", "device", "monitor", "emulate")
 _OUTPUT_TAIL = 20  # lines of a failed tool's output worth showing
 _INTERRUPTED = 128 + signal.SIGINT
 
@@ -42,7 +43,7 @@ class _Commands(click.Group):
                 click.echo(json.dumps(error.to_dict(), indent=2))
             else:
                 show_error(error)
-            raise click.exceptions.Exit(1) from error
+            raise click.exceptions.Exit(get_error_code(ctx)) from error
         except KeyboardInterrupt as interrupt:
             _echo("\nInterrupted." if sys.stderr.isatty() else "Interrupted.")  # after the ^C
             raise click.exceptions.Exit(_INTERRUPTED) from interrupt

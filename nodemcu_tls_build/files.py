@@ -82,7 +82,8 @@ def _holds(path: Path, content: bytes, mode: int | None) -> bool:
 
 
 def _create(path: Path, content: bytes, mode: int | None) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    with os.fdopen(os.open(path, flags, 0o666 if mode is None else mode), "wb") as file:
         file.write(content)
         if mode is not None:
             os.fchmod(file.fileno(), mode)

@@ -45,6 +45,15 @@ class Segment:
 
 
 @dataclass(frozen=True)
+class FlashSettings:
+    """What a boot image's header says of the flash; `size` in bytes, `frequency` as `40m`."""
+
+    mode: str
+    size: int
+    frequency: str
+
+
+@dataclass(frozen=True)
 class BootImage:
     """An ESP8266 boot image, version 1; `length` counts its bytes with padding and checksum."""
 
@@ -98,6 +107,17 @@ def parse_boot_image(data: bytes) -> BootImage:
         )
     flash_mode, flash_size, flash_frequency = _decode_flash(mode, size_and_frequency)
     return BootImage(flash_mode, flash_size, flash_frequency, entry, segments, end + 1)
+
+
+def parse_flash_settings(data: bytes) -> FlashSettings:
+    """Read the flash settings of the boot image at the start of `data`, whatever follows them.
+
+    Raises ImageError when there is no header.
+    """
+    if len(data) < _HEADER.size or data[0] != MAGIC:
+        raise ImageError("there is no boot image")
+    _, _, mode, size_and_frequency, _ = _HEADER.unpack_from(data)
+    return FlashSettings(*_decode_flash(mode, size_and_frequency))
 
 
 def compute_checksum(segments: tuple[Segment, ...]) -> int:

@@ -20,7 +20,7 @@ TIMED_OUT = 124  # exit code of a program that took longer than it was given, as
 
 
 class Stopper:
-    """End the programs that other threads run, from any thread and once for all."""
+    """End programs that run, from any thread and once for all."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -94,7 +94,7 @@ def run_live(  # noqa: PLR0913 -- what to run, and six ways to run it
     env: Mapping[str, str] | None = None,
     keep_open: Sequence[int] = (),
     timeout: float | None = None,
-    stopper: Stopper | None = None,
+    stoppers: Sequence[Stopper] = (),
 ) -> int:
     """Run a program, hand each line it prints to `on_line`, and return its exit code.
 
@@ -102,8 +102,8 @@ def run_live(  # noqa: PLR0913 -- what to run, and six ways to run it
     A child that dies by signal N gives 128 + N, as in a shell. When the wait is interrupted
     (Ctrl-C, or an error raised by `on_line`), the child is given 5 seconds to end by its own
     SIGINT handling, then killed, and the exception goes on. After `timeout` seconds it is ended
-    in the same way, and the exit code is TIMED_OUT. The child and its children have the file
-    descriptors in `keep_open` too.
+    in the same way, and the exit code is TIMED_OUT; each of `stoppers` may end it, too. The child
+    and its children have the file descriptors in `keep_open` too.
     """
     command = [str(arg) for arg in args]
     try:
@@ -122,10 +122,10 @@ def run_live(  # noqa: PLR0913 -- what to run, and six ways to run it
         raise _explain_start_error(command, cwd, error) from error
     try:
         assert child.stdout is not None  # noqa: S101 -- for the type checker: PIPE was asked for
-        with (
-            stopper.watch(child) if stopper else contextlib.nullcontext(),
-            _limit(child, timeout) as limit,
-        ):
+        with contextlib.ExitStack() as stack:
+            for stopper in stoppers:
+                stack.enter_context(stopper.watch(child))
+            limit = stack.enter_context(_limit(child, timeout))
             for line in child.stdout:
                 on_line(line.rstrip("\n"))
             code = _shell_code(child.wait())

@@ -167,7 +167,7 @@ def test_a_stopper_ends_what_other_threads_run() -> None:
 
     def run() -> None:
         command = [sys.executable, "-c", _SLEEPER]
-        codes.append(run_live(command, on_line=note, stopper=stopper))
+        codes.append(run_live(command, on_line=note, stoppers=[stopper]))
 
     threads = [threading.Thread(target=run) for _ in range(2)]
     for thread in threads:

@@ -98,6 +98,7 @@ def test_page_program_stays_in_its_page(host: Host, path: Path) -> None:
     run(host, 0x02, address=0x10F8, data=b"0123456789abcdef")
     assert path.read_bytes()[0x10F8:0x1100] == b"01234567"
     assert path.read_bytes()[0x1000:0x1008] == b"89abcdef"
+    assert path.read_bytes()[0x1100:0x1110] == ERASED
     assert run(host, 0x03, address=0x10F9, wanted=7) == b"1234567"
     assert run(host, 0x05, wanted=1) == b"\x00"  # enabled for one command only
 

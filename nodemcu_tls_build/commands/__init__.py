@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 _JSON = "nodemcu_tls_build.json"
+_ERROR_CODE = "nodemcu_tls_build.error_code"
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -24,17 +25,21 @@ def json_option(command: F) -> F:
     )(command)
 
 
-def device_arguments(command: F) -> F:
-    """Add what every command about a device takes: `port`, `build_dir` and `baud`."""
-    command = click.option(
+def baud_option(command: F) -> F:
+    """Add `--baud`."""
+    return click.option(
         "--baud",
-        type=click.IntRange(min=300),
+        type=click.IntRange(min=300, max=4_000_000),
         default=115200,
         show_default=True,
         metavar="N",
         help="Bits per second on the serial line.",
     )(command)
-    command = click.option(
+
+
+def build_option(command: F) -> F:
+    """Add `--build`, as `build_dir`."""
+    return click.option(
         "--build",
         "build_dir",
         type=click.Path(path_type=Path),
@@ -43,12 +48,21 @@ def device_arguments(command: F) -> F:
         metavar="DIR",
         help="The output directory of the build.",
     )(command)
-    return click.argument("port")(command)
 
 
 def wants_json(context: click.Context) -> bool:
     """Tell whether the command that runs below `context` was given `--json`."""
     return bool(context.meta.get(_JSON))
+
+
+def set_error_code(context: click.Context, code: int) -> None:
+    """Have an error end the command that runs below `context` with this exit code, not with 1."""
+    context.meta[_ERROR_CODE] = code
+
+
+def get_error_code(context: click.Context) -> int:
+    """Return the exit code for an error of the command that runs below `context`."""
+    return int(context.meta.get(_ERROR_CODE, 1))
 
 
 def _remember_json(context: click.Context, parameter: click.Parameter, value: bool) -> bool:

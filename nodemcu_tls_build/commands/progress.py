@@ -78,7 +78,7 @@ def show_progress(*, quiet: bool, verbose: bool) -> Iterator[Progress]:
     """
     if quiet:
         yield _Silent()
-    elif verbose or not _can_draw():
+    elif verbose or not can_draw():
         yield _Lines()
     else:
         bar = _OneBar()
@@ -89,5 +89,6 @@ def show_progress(*, quiet: bool, verbose: bool) -> Iterator[Progress]:
                 bar.bar.stop()
 
 
-def _can_draw() -> bool:
+def can_draw() -> bool:
+    """Tell whether standard error is a terminal that can draw over what it shows."""
     return sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"

@@ -20,7 +20,9 @@ _TITLE_WIDTH = 18  # of the first column, so that tables one below the other are
 
 
 @dataclass(frozen=True)
-class _Row:
+class Row:
+    """A line of a table: its cells, and how the whole of it looks."""
+
     cells: Sequence[str]
     colour: str | None = None
     bold: bool = False
@@ -39,8 +41,8 @@ def format_layout(report: dict[str, Any]) -> str:
     for image in report["images"]:
         start, length = image["offset"], image["length"]
         place = (f"{start:#07x}", f"{start + length:#07x}", f"{length:,}")
-        rows.append(_Row((image["name"], *place, image["sha256"][:16])))
-    return _format_table(("Flash", "offset", "end", "bytes", "SHA-256"), rows, "<>>><")
+        rows.append(Row((image["name"], *place, image["sha256"][:16])))
+    return format_table(("Flash", "offset", "end", "bytes", "SHA-256"), rows, "<>>><")
 
 
 def format_sizes(sizes: dict[str, Any]) -> str:
@@ -54,27 +56,27 @@ def _format_regions(regions: dict[str, dict[str, int]]) -> str:
         used, limit, free = (regions[name][key] for key in ("used", "limit", "free"))
         cells = (title, f"{used:,}", f"{limit:,}", f"{free:,}", f"{used / limit:.1%}", remark)
         colour = "red" if free < 0 else "yellow" if used > 0.9 * limit else None
-        rows.append(_Row(cells, colour))
+        rows.append(Row(cells, colour))
     used = regions["emulator"]["used"]
     if used:
         cells = ("Emulator only", f"{used:,}", "", "", "", "not on the chip")
-        rows.append(_Row(cells, dim=True))
-    return _format_table(("Memory", "used", "limit", "free", "full", ""), rows, "<>>>><")
+        rows.append(Row(cells, dim=True))
+    return format_table(("Memory", "used", "limit", "free", "full", ""), rows, "<>>>><")
 
 
 def _format_components(sizes: dict[str, Any]) -> str:
     rows = [
-        _Row((name, *(f"{size[column]:,}" if size[column] else "-" for column in _COLUMNS)))
+        Row((name, *(f"{size[column]:,}" if size[column] else "-" for column in _COLUMNS)))
         for name, size in sizes["components"].items()
     ]
     total = sizes["total"]
-    rows.append(_Row(("total", *(f"{total[column]:,}" for column in _COLUMNS)), bold=True))
-    return _format_table(("Component", *_COLUMNS), rows, "<>>>>>")
+    rows.append(Row(("total", *(f"{total[column]:,}" for column in _COLUMNS)), bold=True))
+    return format_table(("Component", *_COLUMNS), rows, "<>>>>>")
 
 
-def _format_table(header: Sequence[str], rows: Sequence[_Row], alignment: str) -> str:
+def format_table(header: Sequence[str], rows: Sequence[Row], alignment: str) -> str:
     """Put the cells into columns, each aligned as the character of `alignment` for it says."""
-    rows = [_Row(header, bold=True), *rows]
+    rows = [Row(header, bold=True), *rows]
     widths = [max(map(len, column)) for column in zip(*(row.cells for row in rows), strict=True)]
     widths[0] = max(widths[0], _TITLE_WIDTH)
     lines = []

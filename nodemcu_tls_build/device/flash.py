@@ -1,75 +1,106 @@
-"""Write a build to a device and compare a device with a build, through esptool.
-
-esptool runs as a subprocess: it is under the GPL, this project under the MIT licence.
-"""
+"""Write a build to a device, and see that it is there."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from nodemcu_tls_build.device.ports import check_port
+from nodemcu_tls_build.device.chip import DeviceChip
+from nodemcu_tls_build.device.compare import Comparison, compare_device
+from nodemcu_tls_build.device.plan import Plan, Range, check_fits
+from nodemcu_tls_build.device.regions import compare_regions, erase_ranges, write_regions
+from nodemcu_tls_build.device.tool import Line
+from nodemcu_tls_build.device.use import use_device
 from nodemcu_tls_build.errors import DeviceError
-from nodemcu_tls_build.image import BuildOutput, check_image_files, load_build_output
-from nodemcu_tls_build.process import run_live
 
-_ESPTOOL_SAYS = "A fatal error occurred: "
-_KEEP_HEADER = ("--flash-mode", "keep", "--flash-freq", "keep", "--flash-size", "keep")
-_HINTS = {  # by what esptool says
-    "Failed to connect": "Is it an ESP8266, powered, and in its bootloader (GPIO0 low at reset)?",
-    "Verification failed": "Write the build to it with `nodemcu-tls flash`.",
-    "No module named esptool": "Install it: pip install esptool",
-}
+Erase = Literal["none", "firmware", "all"]
 
 
-def write_device(build_dir: Path, port: str, baud: int, on_line: Callable[[str], None]) -> None:
-    """Write the build's images to the device on `port`; raise DeviceError when that fails.
+@dataclass(frozen=True)
+class FlashRequest:
+    """What to write; `erase` is what of the flash is erased before, beside what is written."""
 
-    `on_line` gets what esptool prints.
-    """
-    _run_esptool("write-flash", build_dir, port, baud, on_line)
-
-
-def verify_device(build_dir: Path, port: str, baud: int, on_line: Callable[[str], None]) -> None:
-    """Compare the device's flash with the build's images; raise DeviceError when they differ."""
-    _run_esptool("verify-flash", build_dir, port, baud, on_line)
+    plan: Plan
+    erase: Erase = "none"
+    keep_credentials: bool = True
+    verify: bool = True
 
 
-def _run_esptool(
-    action: str, build_dir: Path, port: str, baud: int, on_line: Callable[[str], None]
-) -> None:
-    output = load_build_output(build_dir)
-    check_image_files(output)
-    check_port(port)
-    lines: list[str] = []
+@dataclass(frozen=True)
+class FlashResult:
+    """What was done to a device; `comparison` is None when it was not asked for."""
 
-    def keep_line(line: str) -> None:
-        lines.append(line)
-        on_line(line)
+    port: str
+    chip: DeviceChip
+    written: tuple[str, ...]
+    skipped: tuple[str, ...]
+    erased: tuple[Range, ...]
+    comparison: Comparison | None
 
-    code = run_live(_make_command(action, output, port, baud), on_line=keep_line)
-    if code != 0:
-        reason = _find_reason(lines, code)
-        hint = next((hint for start, hint in _HINTS.items() if start in reason), None)
-        raise DeviceError(f"{action} on {port} failed: {reason}", hint)
-
-
-def _make_command(action: str, output: BuildOutput, port: str, baud: int) -> list[str]:
-    """Return esptool's command line; the images keep the flash settings of their own header."""
-    pairs = [(f"{image.offset:#x}", str(image.path)) for image in output.images]
-    return [
-        *(sys.executable, "-u", "-m", "esptool", "--chip", "esp8266", "--port", port),
-        *("--baud", str(baud), action, *_KEEP_HEADER),
-        *(word for pair in pairs for word in pair),
-    ]
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON-able data."""
+        return {
+            "port": self.port,
+            "ok": True,
+            "chip": self.chip.to_dict(),
+            "written": list(self.written),
+            "skipped": list(self.skipped),
+            "erased": [list(place) for place in self.erased],
+            "verify": self.comparison.to_dict() if self.comparison else None,
+        }
 
 
-def _find_reason(lines: list[str], code: int) -> str:
-    """Return what esptool gave as the reason, else its last words."""
-    for line in lines:
-        _, found, reason = line.partition(_ESPTOOL_SAYS)
-        if found:
-            return reason.strip()
-    said = [line.strip() for line in lines if line.strip()]
-    return said[-1] if said else f"esptool ended with exit code {code}"
+def flash_device(line: Line, request: FlashRequest) -> FlashResult:
+    """Write the build to the device on `line`; raise DeviceError when it is not there then."""
+    plan = request.plan
+    with use_device(line) as (device, chip):
+        check_fits(plan, chip, port=line.port)
+        ranges = list_erased(request, chip.flash_size or plan.output.flash_size)
+        if ranges:
+            erase_ranges(device, ranges)
+        same = [False] * len(plan.regions)
+        if request.erase == "none":
+            same = compare_regions(device, plan.regions, what="looking for what has changed")
+        changed = [r for r, is_same in zip(plan.regions, same, strict=True) if not is_same]
+        if changed:
+            write_regions(device, changed)
+        comparison = compare_device(device, plan, chip) if request.verify else None
+        if comparison and not comparison.same:
+            raise DeviceError(
+                f"{line.port} does not hold the build after it was written: "
+                f"{'; '.join(comparison.problems)}",
+                "Try again; when it stays so, the flash is worn out or its supply too weak.",
+            )
+    skipped = tuple(r.name for r in plan.regions if r not in changed)
+    written = tuple(r.name for r in changed)
+    return FlashResult(line.port, chip, written, skipped, tuple(ranges), comparison)
+
+
+def verify_device(line: Line, plan: Plan) -> Comparison:
+    """Compare the device on `line` with the build; raise DeviceError when that cannot be told."""
+    with use_device(line) as (device, chip):
+        return compare_device(device, plan, chip)
+
+
+def list_erased(request: FlashRequest, flash_size: int) -> list[Range]:
+    """Return what has to be erased before writing, the credentials left out unless asked for."""
+    start, end = request.plan.credentials
+    ranges = {
+        "none": [],
+        "firmware": [(0, start)],
+        "all": [(0, start), (end, flash_size)],
+    }[request.erase]
+    if request.keep_credentials:
+        return ranges
+    return join_ranges([*ranges, (start, end)])
+
+
+def join_ranges(ranges: list[Range]) -> list[Range]:
+    """Return the ranges in order, neighbours as one."""
+    joined: list[Range] = []
+    for start, end in sorted(ranges):
+        if joined and joined[-1][1] == start:
+            joined[-1] = (joined[-1][0], end)
+        else:
+            joined.append((start, end))
+    return joined

@@ -11,6 +11,7 @@ import fcntl
 import grp
 import hashlib
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -118,6 +119,30 @@ def hold_port(port: str) -> Iterator[None]:
         yield
 
 
+def explain_busy(port: str) -> DeviceError:
+    """Return the error for a port that another program has."""
+    return DeviceError(
+        f"{port} is in use by another program",
+        f"Close it (a serial monitor?); this shows which it is: fuser -v {port}",
+    )
+
+
+def explain_url_error(port: str, reason: str) -> DeviceError:
+    """Return the error for a URL that could not be opened; `reason` is what pyserial said."""
+    if "refused" in reason:
+        return DeviceError(
+            f"nothing listens at {port}", "Start the server, or check host and port number."
+        )
+    if re.search(r"not known|name resolution|No address|unreachable|timed out|No route", reason):
+        return DeviceError(f"{port} cannot be reached", "Check the name of the host.")
+    if "unknown option" in reason:
+        return DeviceError(f"{port}: the URL has an unknown option", f"Write {_URL_FORM}.")
+    return DeviceError(
+        f"the server at {port} does not give its serial port",
+        "Is another program connected to it? It takes one at a time.",
+    )
+
+
 def _parse_url(port: str) -> tuple[str, int]:
     """Return host and port number of a URL."""
     wrong = DeviceError(f"{port} is not a URL of a serial port", f"Write {_URL_FORM}.")
@@ -158,7 +183,7 @@ def _check_free(port: str) -> None:
             raise DeviceError(f"{port} is not a serial port", _USUAL_PORT)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise _explain_busy(port) from error
+        raise explain_busy(port) from error
     finally:
         os.close(descriptor)
 
@@ -197,15 +222,8 @@ def _explain_open_error(port: str, error: OSError) -> DeviceError:
             f"Join the group that owns it, then log in again: sudo usermod -aG {group} $USER",
         )
     if isinstance(error, BlockingIOError) or error.errno == errno.EBUSY:
-        return _explain_busy(port)
+        return explain_busy(port)
     return DeviceError(f"cannot open {port}: {error.strerror}", "Unplug it and plug it in again.")
-
-
-def _explain_busy(port: str) -> DeviceError:
-    return DeviceError(
-        f"{port} is in use by another program",
-        f"Close it (a serial monitor?); this shows which it is: fuser -v {port}",
-    )
 
 
 def _find_group(gid: int) -> str:

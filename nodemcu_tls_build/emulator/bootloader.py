@@ -35,6 +35,11 @@ class Bootloader:
         return None if self._loader is None else self._loader.baud
 
     @property
+    def is_lost(self) -> bool:
+        """Tell whether the host started a program in RAM, which nothing here can run."""
+        return self._loader is None and not self.wants_boot
+
+    @property
     def host_baud(self) -> int:
         """The host's rate, which the host sees again in the UART's divider."""
         return self._target.host_baud

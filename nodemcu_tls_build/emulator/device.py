@@ -68,6 +68,7 @@ class VirtualDevice:
 
     def plug_in(self) -> None:
         """Take note of a client; a device whose power had failed has it again."""
+        self._host_baud = CONSOLE_BAUD  # until the client says
         if not self._has_power:
             self.switch_on()
 
@@ -132,7 +133,8 @@ class VirtualDevice:
         if start is None or not self._has_power:
             return
         self._stop()
-        self._log(f"Reset: {start.value}.")
+        if start is not Start.RESET:  # every reset ends as one of the others
+            self._log(f"Reset: {start.value}.")
         self._quick_ends = 0
         if start is Start.LOADER:
             self._loader = Bootloader(Chip(), self._flash, self._faults)
@@ -160,6 +162,9 @@ class VirtualDevice:
         self._send(self._wire.cut(answers), baud)
         if answers:
             self._loader_baud = loader.baud or baud
+        if loader.is_lost:
+            self._log("The loader started a program in RAM, which is not emulated.")
+            self._loader = None
         if loader.wants_boot:
             self._log("The loader starts the program in flash.")
             self._loader = None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import select
+import stat
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nodemcu_tls_build.emulator.chip import FLASH_SIZES as CHIP_SIZES
 from nodemcu_tls_build.emulator.device import VirtualDevice
 from nodemcu_tls_build.emulator.faults import Faults
 from nodemcu_tls_build.emulator.flash_chip import FlashChip
@@ -115,9 +117,18 @@ def _make_private_dir(stack: contextlib.ExitStack) -> Path:
 
 def _find_size(path: Path) -> int:
     """Return the size of a flash that exists, else that of a new one."""
-    with contextlib.suppress(OSError):
-        return path.stat().st_size or _NEW_FLASH
-    return _NEW_FLASH
+    try:
+        status = path.stat()
+    except OSError:
+        return _NEW_FLASH
+    if not stat.S_ISREG(status.st_mode) or status.st_size == 0:  # the first cannot be opened
+        return _NEW_FLASH
+    if status.st_size not in CHIP_SIZES.values():
+        raise ImageError(
+            f"{path} has {status.st_size:,} bytes: no flash is of that size",
+            "Delete it for a fresh one, or name the flash file of a board.",
+        )
+    return status.st_size
 
 
 def _copy_window(flash: FlashChip, private_dir: Path) -> Path | None:

@@ -158,7 +158,7 @@ class _Client:
         self._device = device
         self._incoming = bytearray()
         self._dtr = self._rts = False
-        self._baud = 9600  # until the client says
+        self._baud = 115200  # until the client says
         self._telnet = PortManager(self, self)
 
     def wants(self) -> int:
