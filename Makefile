@@ -22,7 +22,7 @@ build: build-packages $(VENV)/.user ## install what is missing, build the defaul
 	$(BIN)/nodemcu-tls build
 
 test: test-packages $(VENV)/.developer ## install what is missing, run every test
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --durations=25
 
 check: lint test ## lint, types, tests
 

@@ -60,9 +60,7 @@ def _replace(text: str, words: dict[str, str]) -> str:
     return text
 
 
-def _type_in(
-    commands: list[_Command], directory: Path, ports: dict[str, str]
-) -> list[list[str]]:
+def _type_in(commands: list[_Command], directory: Path, ports: dict[str, str]) -> list[list[str]]:
     """Return what each command prints on standard output, all typed into one shell.
 
     `ports` are those to use instead of the README's. A server's is waited for.
