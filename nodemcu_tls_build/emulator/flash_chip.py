@@ -148,7 +148,7 @@ def _check_offsets(faults: Faults, size: int) -> None:
 def _open_locked(path: Path, size: int) -> int:
     """Open the file, lock it, and fill it when it is new."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
     except OSError as error:
         raise explain_write_error(path, error) from error
     try:

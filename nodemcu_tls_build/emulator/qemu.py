@@ -208,7 +208,7 @@ def _make_private_flash(flash: bytes) -> Iterator[Path]:
 def _open_kept_flash(path: Path, flash: bytes) -> Iterator[Path]:
     """Lock the flash file for this run; fill it with `flash` when it is new."""
     try:
-        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
     except OSError as error:
         raise explain_write_error(path, error) from error
     with file:
