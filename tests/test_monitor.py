@@ -22,8 +22,10 @@ import pytest
 from emulated import NODEMCU_TLS
 from serial_ports import LIMIT, FakeDevice, boot_on_port, open_device
 from test_crash_report import OURS
+from virtual_device import run_device
 
 from nodemcu_tls_build.errors import DeviceError, OutputError
+from nodemcu_tls_build.image import load_build_output
 from nodemcu_tls_build.monitor.console import Console
 from nodemcu_tls_build.monitor.link import Link
 from nodemcu_tls_build.monitor.log import Log
@@ -300,6 +302,26 @@ def test_echo_of_the_input_is_not_what_is_waited_for(device: FakeDevice) -> None
         assert monitor.wait(LIMIT) == 0
 
 
+def test_all_of_the_input_is_typed_though_the_text_was_seen(device: FakeDevice) -> None:
+    with start_monitor(device.port, "--until", "done") as monitor:
+        assert monitor.stdin
+        monitor.stdin.write(b"=1\n=2\n")
+        device.wait_for(b"\r")
+        device.say(b"\n> ")
+        device.wait_for(b"=1\r")
+        device.say(b"=1\ndone\n")
+        device.say(b"> ")
+        device.wait_for(b"=2\r")
+        assert monitor.wait(LIMIT) == 0
+
+
+def test_closed_input(device: FakeDevice) -> None:
+    command = [*NODEMCU_TLS, "monitor", device.port, "--timeout", "0.5"]
+    shell = ["sh", "-c", '"$@" <&-', "sh", *command]
+    result = subprocess.run(shell, check=False, capture_output=True, timeout=LIMIT)
+    assert (result.returncode, result.stderr) == (124, b"")
+
+
 def test_no_prompt(device: FakeDevice) -> None:
     result = run_monitor(device.port, "--timeout", "1")
     assert (result.returncode, result.stdout) == (124, "")
@@ -563,6 +585,55 @@ def test_terminal_of_a_device_that_is_unplugged(
         screen.raw = "\x1b[?2004h"
         screen.type("\x1d")
         screen.check_end(0)
+
+
+@pytest.fixture
+def flash_path(firmware: Path, tmp_path: Path) -> Path:
+    """Return a flash file with the build in it."""
+    size = load_build_output(firmware).flash_size
+    path = tmp_path / "flash"
+    path.write_bytes((firmware / "flash.bin").read_bytes().ljust(size, b"\xff"))
+    return path
+
+
+def test_virtual_device_for_a_script(firmware: Path, flash_path: Path) -> None:
+    build_id = load_build_output(firmware).build_id
+    with run_device(firmware, flash_path) as device:
+        result = run_monitor(device.url, "--reset", text="x = 5\n")
+        assert (result.returncode, result.stderr) == (0, "")
+        assert result.stdout == f"nodemcu-tls build {build_id}\n> x = 5\n> \n"
+        result = run_monitor(device.url, text="=x\n")  # it was not reset
+        assert (result.returncode, result.stdout) == (0, "\n> =x\n5\n> \n")
+        with start_monitor(device.url) as monitor:
+            assert monitor.stdin
+            monitor.stdin.write(b"=x\n")
+            wait_for_line(monitor.stdout, b"=x\n5\n")
+            device.stop()
+            wait_for_line(monitor.stderr, b"Disconnected, waiting for rfc2217://")
+            with run_device(firmware, flash_path, "--port", str(device.port)):
+                wait_for_line(monitor.stderr, b"Connected again.")
+                output, _ = monitor.communicate(b"=x\n", timeout=LIMIT)
+            assert (monitor.returncode, output.splitlines()[-3:]) == (0, [b"> =x", b"nil", b"> "])
+
+
+def test_virtual_device_on_a_terminal(
+    firmware: Path, flash_path: Path, open_screen: Callable[..., Screen]
+) -> None:
+    build_id = load_build_output(firmware).build_id
+    with run_device(firmware, flash_path) as device:
+        screen = open_screen(device.url, "--reset", "--build", str(firmware))
+        screen.wait_for(f"nodemcu-tls build {build_id}\n")
+        screen.type("x = 5\r=x * 11\r")
+        screen.wait_for("55\n")
+        screen.type("\x14\x12")
+        screen.wait_for(f"nodemcu-tls build {build_id}\n")
+        screen.type("=x\r")
+        screen.wait_for("nil\n")
+        device.stop()
+        screen.wait_for(f"--- Disconnected, waiting for {device.url}.\n")
+        screen.raw = "\x1b[?2004h"
+        screen.process.terminate()
+        screen.check_end(143)
 
 
 def test_input_that_is_a_terminal_and_output_that_is_none(device: FakeDevice) -> None:
