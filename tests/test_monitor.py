@@ -325,6 +325,10 @@ def test_closed_input(device: FakeDevice) -> None:
 def test_no_prompt(device: FakeDevice) -> None:
     result = run_monitor(device.port, "--timeout", "1")
     assert (result.returncode, result.stdout) == (124, "")
+    result = run_monitor(device.port, text="=1\n")
+    assert result.returncode == 1
+    assert f"Error: {device.port} gave no prompt for 10 seconds\n" in result.stderr
+    assert "the device shows no prompt, lines are sent all the same" in result.stderr
     result = run_monitor(device.port, text=f"{'x' * (LONGEST_LINE + 1)}\n")
     assert result.returncode == 1
     assert "line 1 of the input has 256 bytes" in result.stderr

@@ -119,20 +119,18 @@ def monitor(  # noqa: PLR0913, PLR0917 -- one parameter an option
     from nodemcu_tls_build.monitor.link import Link
     from nodemcu_tls_build.monitor.report import Decoder
 
-    port = choose(port)
+    port = choose(None) if port is None else port
     decoder = Decoder(build_dir)
     if ctx.get_parameter_source("build_dir") is ParameterSource.COMMANDLINE:
         decoder.load()
     wants_batch = until is not None or timeout is not None or keep_going
-    is_terminal = (
-        sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty() and not wants_batch
-    )
+    has_terminal = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(_open_log(log_path))
         stack.enter_context(hold_port(port))
         link = stack.enter_context(contextlib.closing(Link(port, baud, _tell)))
         console = Console(decoder, time.monotonic())
-        if is_terminal:
+        if has_terminal and not wants_batch:
             _run_terminal(link, console, log, decoder, reset=reset)
         else:
             text = until.encode(errors="surrogateescape") if until else None
