@@ -17,6 +17,7 @@ TIMED_OUT = 124  # as timeout(1) has it
 CRASHED = 1
 _QUEUED = 16  # lines that are read ahead
 _POKE_AFTER = 0.3  # seconds of silence before the device is asked for its prompt
+_POKE_ANYWAY = 1.0  # seconds after which a device that is not silent is asked
 _LOST_FOR = 30.0  # seconds to wait for a lost device when there is no timeout
 
 
@@ -26,7 +27,8 @@ class BatchRequest:
 
     `until` counts when no line of the input waits to be typed, `timeout` is in seconds. With
     neither, the end is the prompt after the last line, for which there are `patience` seconds of
-    silence. A crash ends it too unless `keeps_going`. `was_reset`: the device is starting.
+    silence, more from a device that says other things. A crash ends it too unless
+    `keeps_going`. `was_reset`: the device is starting.
     """
 
     until: bytes | None = None
@@ -55,6 +57,7 @@ class Batch:
         self._has_poked = request.was_reset
         self._has_warned = False
         self._lost_at: float | None = None
+        self._met_at = time.monotonic()  # when the device was new
 
     def listen(self, heard: bytes) -> None:
         """Look for the text in what the device says: what was typed does not count."""
@@ -99,10 +102,9 @@ class Batch:
         return 0 if pump.typist.at_prompt else None
 
     def _check_patience(self, pump: Pump, now: float) -> None:
-        is_silent = pump.typist.silence(now) >= self._request.patience
-        if is_silent and pump.link.is_connected and not pump.typist.at_prompt:
+        if pump.link.is_connected and pump.typist.is_overdue(now):
             raise DeviceError(
-                f"{pump.link.port} gave no prompt for {self._request.patience:g} seconds",
+                f"{pump.link.port} gave no prompt for too long",
                 "Say when to end with --until TEXT or --timeout SECONDS, "
                 "or start the device again with --reset.",
             )
@@ -110,7 +112,7 @@ class Batch:
     def _check_link(self, pump: Pump, now: float, deadline: float | None) -> None:
         if pump.link.is_connected and self._lost_at is not None:
             self._lost_at = None
-            self._has_poked = False  # it may be at its prompt and say nothing
+            self._has_poked, self._met_at = False, now  # it may be silent at its prompt
         elif pump.link.is_connected:
             return
         elif self._lost_at is None:
@@ -135,12 +137,15 @@ class Batch:
         wants_prompt = pump.typist.waiting_lines or self._needs_prompt
         if pump.typist.at_prompt:
             self._has_poked = True
-        elif not self._has_poked and wants_prompt and pump.typist.silence(now) >= _POKE_AFTER:
+        elif not self._has_poked and wants_prompt and self._is_poke_due(pump, now):
             self._has_poked = True
             pump.send(pump.typist.poke(now))
         if pump.typist.gave_up and not self._has_warned:
             self._has_warned = True
             self._on_notice("Warning: the device shows no prompt, lines are sent all the same.")
+
+    def _is_poke_due(self, pump: Pump, now: float) -> bool:
+        return pump.typist.silence(now) >= _POKE_AFTER or now - self._met_at >= _POKE_ANYWAY
 
     @property
     def _needs_prompt(self) -> bool:
