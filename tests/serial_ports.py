@@ -14,6 +14,8 @@ from pathlib import Path
 
 from emulated import NODEMCU_TLS
 
+from nodemcu_tls_build.image import load_build_output, pad_to_flash
+
 LIMIT = 60  # seconds for anything to happen
 
 
@@ -65,6 +67,11 @@ def open_device() -> Iterator[FakeDevice]:
         device.unplug()
 
 
+def plug(device: FakeDevice, name: str) -> None:
+    Path(name).unlink(missing_ok=True)
+    Path(name).symlink_to(device.port)
+
+
 @contextlib.contextmanager
 def boot_on_port(build_dir: Path, *args: str) -> Iterator[str]:
     """Boot a build in the emulator; yield the name of the serial port that is its console."""
@@ -99,3 +106,10 @@ def _copy(source: int, sink: int) -> None:
     with contextlib.suppress(OSError):
         while data := os.read(source, 4096):
             os.write(sink, data)
+
+
+def make_flash(build_dir: Path, path: Path) -> Path:
+    """Write a whole flash with the build in it."""
+    image = (build_dir / "flash.bin").read_bytes()
+    path.write_bytes(pad_to_flash(image, load_build_output(build_dir).flash_size))
+    return path

@@ -248,11 +248,13 @@ def test_jump_to_null(crashing: Path) -> None:
 def test_report_of_a_panic_and_of_a_recursion(crashing: Path) -> None:
     notes = decode(crash_with(crashing, "lwip"), crashing)
     assert notes[0] == "Crash: lwIP: pbuf_free: p->ref > 0"
+    assert notes[1].startswith("The firmware stopped itself")
     assert list_places(notes)[:4] == ["pbuf_free", "pbuf_free", "fault_lwip", "inner"]
     notes = decode(crash_with(crashing, "overflow"), crashing)
     assert notes[0] == "Crash: the stack is exhausted"
+    assert notes[1].startswith("Calls went too deep")
     assert list_places(notes) == ["fault_recursion", "fault_recursion"]
-    assert notes[2].endswith(" times)")
+    assert notes[3].endswith(" times)")
 
 
 def test_guessed_callers(crashing: Path) -> None:
@@ -284,6 +286,20 @@ def test_report_does_not_depend_on_how_it_arrives(crashing: Path) -> None:
         assert decode(data, crashing, pieces) == whole
     assert decode(data, crashing, [1] * len(data)) == whole
     assert decode(data.replace(b"\n", b"\r\n"), crashing) == whole
+
+
+def test_damaged_dumps_are_no_crash_of_the_monitor(crashing: Path) -> None:
+    data, choose = crash_with(crashing, "load"), random.Random(4)  # noqa: S311 -- the same each time
+    decoder, crashes = Decoder(crashing), 0
+    for _ in range(60):
+        damaged = bytearray(data)
+        for _ in range(choose.randrange(1, 200)):
+            damaged[choose.randrange(len(data))] = choose.choice(b"0123456789abcdef\n\xff \x00:=")
+        console = Console(decoder, 0)
+        console.feed(bytes(damaged), 0)
+        console.finish()
+        crashes += console.crashes
+    assert crashes > 10
 
 
 def test_dump_of_another_build(crashing: Path, firmware: Path) -> None:

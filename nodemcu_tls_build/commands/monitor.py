@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from nodemcu_tls_build.commands import baud_option
+
 if TYPE_CHECKING:
     from nodemcu_tls_build.monitor.batch import BatchRequest
     from nodemcu_tls_build.monitor.console import Console, Shown
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from nodemcu_tls_build.monitor.report import Decoder
 
 _MARK = "--- "  # before what the device did not say
-_STDIN = 0
+_STDIN = 0  # which may be something else when the standard input is closed
 # Seconds of silence before a typed line is sent though there is no prompt: to a device that had
 # one before, and to one that may have shown it before the monitor was there.
 _BUSY_PATIENCE, _START_PATIENCE = 3.0, 0.3
@@ -48,14 +50,7 @@ def _check_until(
 
 @click.command()
 @click.argument("port", required=False)
-@click.option(
-    "--baud",
-    type=click.IntRange(min=300),
-    default=115200,
-    show_default=True,
-    metavar="N",
-    help="Bits per second on the serial line.",
-)
+@baud_option
 @click.option(
     "--build",
     "build_dir",
@@ -117,24 +112,25 @@ def monitor(  # noqa: PLR0913, PLR0917 -- one parameter an option
     (exit code 0) or at the timeout (124); with neither, when the prompt has come after the last
     line (0). A crash of the device ends it with exit code 1, unless --keep-going.
     """
-    from nodemcu_tls_build.device.ports import choose_port, hold_port
+    from nodemcu_tls_build.commands.ports import choose
+    from nodemcu_tls_build.device.ports import hold_port
     from nodemcu_tls_build.monitor.batch import BatchRequest
     from nodemcu_tls_build.monitor.console import Console
     from nodemcu_tls_build.monitor.link import Link
     from nodemcu_tls_build.monitor.report import Decoder
 
-    port = choose_port(port)
+    port = choose(None) if port is None else port
     decoder = Decoder(build_dir)
     if ctx.get_parameter_source("build_dir") is ParameterSource.COMMANDLINE:
         decoder.load()
     wants_batch = until is not None or timeout is not None or keep_going
-    is_terminal = sys.stdin.isatty() and sys.stdout.isatty() and not wants_batch
+    has_terminal = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(_open_log(log_path))
         stack.enter_context(hold_port(port))
         link = stack.enter_context(contextlib.closing(Link(port, baud, _tell)))
         console = Console(decoder, time.monotonic())
-        if is_terminal:
+        if has_terminal and not wants_batch:
             _run_terminal(link, console, log, decoder, reset=reset)
         else:
             text = until.encode(errors="surrogateescape") if until else None
@@ -148,7 +144,7 @@ def _run_batch(link: Link, console: Console, log: Log | None, request: BatchRequ
     from nodemcu_tls_build.monitor.typist import Typist
 
     output = _Output()
-    batch = Batch(request, _STDIN, output.show, _tell)
+    batch = Batch(request, None if sys.stdin is None else _STDIN, output.show, _tell)
     typist = Typist(request.patience, request.patience, time.monotonic())
     pump = Pump(link, console, typist, log=log, hides_echo=False, on_heard=batch.listen)
     if request.was_reset:

@@ -17,15 +17,18 @@ TIMED_OUT = 124  # as timeout(1) has it
 CRASHED = 1
 _QUEUED = 16  # lines that are read ahead
 _POKE_AFTER = 0.3  # seconds of silence before the device is asked for its prompt
+_POKE_ANYWAY = 1.0  # seconds after which a device that is not silent is asked
 _LOST_FOR = 30.0  # seconds to wait for a lost device when there is no timeout
 
 
 @dataclass(frozen=True)
 class BatchRequest:
-    """When to end: `until` is a text that the device says, `timeout` in seconds.
+    """When to end: at a text that the device says, or after a time.
 
-    With neither it is the prompt after the last line, for which there are `patience` seconds of
-    silence. A crash ends it too unless `keeps_going`. `was_reset`: the device is starting.
+    `until` counts when no line of the input waits to be typed, `timeout` is in seconds. With
+    neither, the end is the prompt after the last line, for which there are `patience` seconds of
+    silence, more from a device that says other things. A crash ends it too unless
+    `keeps_going`. `was_reset`: the device is starting.
     """
 
     until: bytes | None = None
@@ -41,7 +44,7 @@ class Batch:
     def __init__(
         self,
         request: BatchRequest,
-        input_file: int,
+        input_file: int | None,
         show: Callable[[Shown], None],
         on_notice: Callable[[str], None],
     ) -> None:
@@ -54,6 +57,7 @@ class Batch:
         self._has_poked = request.was_reset
         self._has_warned = False
         self._lost_at: float | None = None
+        self._met_at = time.monotonic()  # when the device was new
 
     def listen(self, heard: bytes) -> None:
         """Look for the text in what the device says: what was typed does not count."""
@@ -86,27 +90,29 @@ class Batch:
         now = time.monotonic()
         if pump.console.crashes and not self._request.keeps_going:
             return CRASHED
-        if self._is_found:
+        if self._is_found and not self._has_lines(pump):
             return 0
         if deadline is not None and now >= deadline:
             return TIMED_OUT
         self._check_link(pump, now, deadline)
-        if self._request.until or deadline is not None or not self._is_typed(pump):
+        ends_at_prompt = not self._request.until and deadline is None
+        if not ends_at_prompt or self._has_lines(pump) or not self._input.has_ended:
             return None
-        if pump.typist.at_prompt:
-            return 0
-        if pump.link.is_connected and pump.typist.silence(now) >= self._request.patience:
+        self._check_patience(pump, now)
+        return 0 if pump.typist.at_prompt else None
+
+    def _check_patience(self, pump: Pump, now: float) -> None:
+        if pump.link.is_connected and pump.typist.is_overdue(now):
             raise DeviceError(
-                f"{pump.link.port} gave no prompt for {self._request.patience:g} seconds",
+                f"{pump.link.port} gave no prompt for too long",
                 "Say when to end with --until TEXT or --timeout SECONDS, "
                 "or start the device again with --reset.",
             )
-        return None
 
     def _check_link(self, pump: Pump, now: float, deadline: float | None) -> None:
         if pump.link.is_connected and self._lost_at is not None:
             self._lost_at = None
-            self._has_poked = False  # it may be at its prompt and say nothing
+            self._has_poked, self._met_at = False, now  # it may be silent at its prompt
         elif pump.link.is_connected:
             return
         elif self._lost_at is None:
@@ -117,8 +123,9 @@ class Batch:
                 "Is the device plugged in?",
             )
 
-    def _is_typed(self, pump: Pump) -> bool:
-        return self._input.has_ended and not self._input.lines and pump.typist.waiting_lines == 0
+    def _has_lines(self, pump: Pump) -> bool:
+        self._input.read()
+        return bool(self._input.lines) or pump.typist.is_typing
 
     def _type(self, pump: Pump) -> None:
         """Queue lines for the device; ask for its prompt when it does not show one."""
@@ -130,12 +137,15 @@ class Batch:
         wants_prompt = pump.typist.waiting_lines or self._needs_prompt
         if pump.typist.at_prompt:
             self._has_poked = True
-        elif not self._has_poked and wants_prompt and pump.typist.silence(now) >= _POKE_AFTER:
+        elif not self._has_poked and wants_prompt and self._is_poke_due(pump, now):
             self._has_poked = True
             pump.send(pump.typist.poke(now))
         if pump.typist.gave_up and not self._has_warned:
             self._has_warned = True
             self._on_notice("Warning: the device shows no prompt, lines are sent all the same.")
+
+    def _is_poke_due(self, pump: Pump, now: float) -> bool:
+        return pump.typist.silence(now) >= _POKE_AFTER or now - self._met_at >= _POKE_ANYWAY
 
     @property
     def _needs_prompt(self) -> bool:
@@ -145,16 +155,16 @@ class Batch:
 class _Input:
     """The lines of standard input, without waiting for them."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int | None) -> None:
         self.lines: list[bytes] = []
-        self.has_ended = False
+        self.has_ended = descriptor is None
         self._descriptor = descriptor
         self._part = b""
         self._count = 0
 
     def read(self) -> None:
         """Read what is there."""
-        if self.lines or self.has_ended:
+        if self.lines or self.has_ended or self._descriptor is None:
             return
         if not select.select([self._descriptor], [], [], 0)[0]:
             return

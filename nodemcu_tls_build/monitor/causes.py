@@ -111,6 +111,15 @@ def explain_exception(number: int, *, address: int | None, functions: Collection
     return _explain_access(number, address) or f"{meaning} The address is {address:#010x}."
 
 
+def explain_panic(reason: str) -> str:
+    """Say in a sentence what it means that a firmware stopped itself for this reason."""
+    if "stack" in reason.lower():
+        return "Calls went too deep, or a function has more local variables than the stack holds."
+    if "WDT" in reason:
+        return "The watchdog ended it: the program did not give the system its turn for too long."
+    return "The firmware stopped itself: it found a state in which it could not go on."
+
+
 def _explain_access(number: int, address: int) -> str | None:
     """Return the sentence for an address that tells more than the cause alone."""
     if number in _JUMPS and address < NULL_PAGE:

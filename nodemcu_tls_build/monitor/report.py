@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from nodemcu_tls_build.errors import ImageError
 from nodemcu_tls_build.monitor.call_chain import Frame, find_call_chain
-from nodemcu_tls_build.monitor.causes import explain_exception, find_cause
+from nodemcu_tls_build.monitor.causes import explain_exception, explain_panic, find_cause
 from nodemcu_tls_build.monitor.crash import Crash
 from nodemcu_tls_build.monitor.debug_lines import Location
 from nodemcu_tls_build.monitor.symbols import Symbols
@@ -109,6 +109,8 @@ def _render(crash: Crash, symbols: Symbols | None, problem: str | None) -> Itera
         functions = [place.function for place in places]
         address = crash.registers.get("excvaddr")
         yield Note(explain_exception(crash.cause, address=address, functions=functions))
+    elif crash.reason:
+        yield Note(explain_panic(crash.reason))
     if pc is not None and not (symbols and symbols.is_code(pc)):
         yield Note(f"at   {pc:#010x}{_describe_place(pc) if symbols else ''}")
     if symbols:

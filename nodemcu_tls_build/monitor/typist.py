@@ -8,6 +8,7 @@ LONGEST_LINE = 255  # what the firmware's prompt takes
 PROMPTS = ("> ", ">> ")
 _PROMPTS = tuple(prompt.encode() for prompt in PROMPTS)
 _WINDOW = 64  # bytes on the way without an echo: half of what the chip's UART holds
+_CHATTER = 6  # times as long is waited for the prompt of a device that is not silent
 _ECHO_PATIENCE = 0.5  # seconds; a device that does not echo is typed to all the same
 
 
@@ -15,8 +16,8 @@ class Typist:
     """Hold the lines that are to be sent, and follow what the device makes of them.
 
     A line is sent when the prompt is there, else after `patience` seconds without a word from
-    the device, or `first_patience` when it has shown no prompt yet. Times are seconds of one
-    monotonic clock.
+    the device, or `first_patience` when it has shown no prompt yet; and after some times that
+    from a device which says other things. Times are seconds of one monotonic clock.
     """
 
     def __init__(self, patience: float, first_patience: float, now: float) -> None:
@@ -29,7 +30,7 @@ class Typist:
         self._has_matched = False  # some of it has come
         self._in_output = False  # the line that comes is no echo
         self._start = b""  # of the line that comes, as far as it can be a prompt
-        self._last_event = now
+        self._last_event = self._sent_at = now
         self.at_prompt = False
         self.gave_up = False  # a line was sent though no prompt had come
 
@@ -47,6 +48,12 @@ class Typist:
         """Return for how long nothing has been heard or sent."""
         return now - self._last_event
 
+    def is_overdue(self, now: float) -> bool:
+        """Tell whether the prompt should have come by now."""
+        patience = self._patience if self._knows_prompt else self._first_patience
+        is_late = self.silence(now) >= patience or now - self._sent_at >= _CHATTER * patience
+        return is_late and not self.at_prompt
+
     def put(self, line: bytes) -> None:
         """Queue a line, without its end."""
         self._lines.append(line)
@@ -56,7 +63,7 @@ class Typist:
         self._unsent, self._start = b"", b""
         self.at_prompt = self._knows_prompt = False
         self._drop_echo()
-        self._last_event = now
+        self._last_event = self._sent_at = now
 
     def poke(self, now: float) -> bytes:
         """Return what makes a device show its prompt when it has nothing to say."""
@@ -71,12 +78,9 @@ class Typist:
 
     def next_bytes(self, now: float) -> bytes:
         """Return what is to be sent now."""
-        if not self._unsent and self._lines:
-            patience = self._patience if self._knows_prompt else self._first_patience
-            is_late = self.silence(now) >= patience
-            if self.at_prompt or is_late:
-                self.gave_up = self.gave_up or not self.at_prompt
-                return self._begin(self._lines.popleft(), now)
+        if not self._unsent and self._lines and (self.at_prompt or self.is_overdue(now)):
+            self.gave_up = self.gave_up or not self.at_prompt
+            return self._begin(self._lines.popleft(), now)
         if self._unsent:
             return self._go_on(now)
         return b""
@@ -94,7 +98,7 @@ class Typist:
         part, self._unsent = self._unsent[: max(0, room)], self._unsent[max(0, room) :]
         self._echo += bytes(b for b in part.replace(b"\r", b"\n") if b >= 0x20 or b in b"\t\n")
         if part:
-            self._last_event = now
+            self._last_event = self._sent_at = now
         return part
 
     def _drop_echo(self) -> None:

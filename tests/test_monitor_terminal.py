@@ -1,0 +1,234 @@
+"""The monitor on a terminal: lines are edited there, and it is left as it was."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import termios
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from emulated import NODEMCU_TLS
+from serial_ports import LIMIT, FakeDevice, boot_on_port, make_flash, open_device, plug
+from test_crash_report import OURS
+from virtual_device import run_device
+
+from nodemcu_tls_build.image import load_build_output
+from nodemcu_tls_build.monitor.typist import LONGEST_LINE
+
+
+@pytest.fixture
+def device() -> Iterator[FakeDevice]:
+    with open_device() as device:
+        yield device
+
+
+@pytest.fixture
+def socket_name(tmp_path: Path) -> str:
+    """Return the name of a port into which devices can be plugged."""
+    return str(tmp_path / "ttyUSB0")
+
+
+class Screen:
+    """A terminal with a monitor on it."""
+
+    def __init__(self, *args: str, **environment: str) -> None:
+        self._screen, self.line = pty.openpty()
+        fcntl.ioctl(self.line, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        self.modes = termios.tcgetattr(self.line)
+        claim = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+        claim += "os.execv(sys.argv[1], sys.argv[1:])"
+        self.process = subprocess.Popen(
+            [NODEMCU_TLS[0], "-c", claim, *NODEMCU_TLS, "monitor", *args],
+            stdin=self.line,
+            stdout=self.line,
+            stderr=self.line,
+            start_new_session=True,
+            env=os.environ | {"TERM": "xterm"} | environment,
+        )
+        self.raw = ""
+
+    def type(self, keys: str) -> None:
+        os.write(self._screen, keys.encode())
+
+    def wait_for(self, text: str) -> str:
+        """Wait until this is shown, colours and cursor moves apart; return all up to it."""
+        while text not in (plain := make_plain(self.raw)):
+            ready, _, _ = select.select([self._screen], [], [], LIMIT)
+            assert ready, plain
+            self.raw += os.read(self._screen, 4096).decode(errors="replace")
+        self.raw = ""
+        return plain
+
+    def check_end(self, code: int) -> None:
+        """Check that it ends with this code, and leaves the terminal as it was."""
+        deadline = time.monotonic() + LIMIT
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline
+            self._drain()
+        assert self.process.returncode == code, make_plain(self.raw)
+        self._drain()
+        assert termios.tcgetattr(self.line) == self.modes
+        assert self.raw.rfind("\x1b[?2004l") > self.raw.rfind("\x1b[?2004h")
+        assert self.raw.rfind("\x1b[?25h") >= self.raw.rfind("\x1b[?25l")
+
+    def _drain(self) -> None:
+        while select.select([self._screen], [], [], 0.05)[0]:
+            self.raw += os.read(self._screen, 4096).decode(errors="replace")
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait(LIMIT)
+        os.close(self.line)
+        os.close(self._screen)
+
+
+def make_plain(raw: str) -> str:
+    """Leave out what only moves the cursor or sets colours; moved over is a space."""
+    raw = raw.replace("\b\x1b[2C", " ").replace("\x1b[C", " ")
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", raw).replace("\r", "")
+
+
+@pytest.fixture
+def open_screen() -> Iterator[Callable[..., Screen]]:
+    screens: list[Screen] = []
+
+    def start(*args: str, **environment: str) -> Screen:
+        screens.append(Screen(*args, **environment))
+        return screens[-1]
+
+    yield start
+    for screen in screens:
+        screen.close()
+
+
+def test_terminal(firmware: Path, open_screen: Callable[..., Screen], tmp_path: Path) -> None:
+    with boot_on_port(firmware) as port:
+        screen = open_screen(port, "--build", str(firmware), "--log", str(tmp_path / "log"))
+        screen.wait_for("Ctrl-] leaves, Ctrl-T Ctrl-R resets the device.\n")
+        screen.type("\r")
+        screen.wait_for("> ")
+        screen.type("print('he' .. 'llo')\r")
+        shown = screen.wait_for("hello\n")
+        assert shown.count("print('he' .. 'llo')\n") == 1  # and no echo after it
+        screen.type("for i = 1, 2 do\r")
+        screen.wait_for(">> ")
+        screen.type("print(i * 11) end\r")
+        screen.wait_for("11\n22\n")
+        screen.type("\x1b[200~=1000 + 1\n=1000 + 2\n=1000 + 3\n\x1b[201~")
+        screen.wait_for("=1000 + 3")
+        screen.type("\r")
+        screen.wait_for("1001\n1002\n1003\n")
+        screen.type("rubbish\x03=2000 + 1\r")
+        screen.wait_for("2001\n")
+        screen.type("\x1b[A\x1b[A\r")  # the one before the last: history
+        screen.wait_for("1001\n1002\n1003\n")
+        screen.type("x" * (LONGEST_LINE + 1) + "\r")
+        screen.wait_for("This line has 256 bytes, the firmware's prompt takes 255.")
+        screen.type("\x03print('\\27[31m')\r")
+        screen.wait_for("\\x1b[31m\n")
+        screen.type("\x04")
+        screen.check_end(0)
+        assert b"print('he' .. 'llo')\nhello\n> " in (tmp_path / "log").read_bytes()
+
+
+def test_output_while_a_line_is_typed(
+    device: FakeDevice, open_screen: Callable[..., Screen]
+) -> None:
+    screen = open_screen(device.port)
+    screen.wait_for("resets the device.\n")
+    device.say(b"> ")
+    screen.wait_for("> ")
+    screen.type("pri")
+    screen.wait_for("pri")
+    device.say(b"tick\n")
+    assert screen.wait_for("> pri").count("tick\n") == 1
+    screen.type("nt(1)\r")
+    device.wait_for(b"print(1)\r")
+    device.say(b"print(1)\n1\n> ")
+    screen.wait_for("1\n> ")
+    device.say(f"{OURS}> ".encode())
+    screen.wait_for("--- Crash: exception 29, StoreProhibited\n")
+    screen.type("\x14\x12")
+    screen.wait_for("--- This port cannot reset the device: it has no RTS.\n")
+    screen.type("\x1d")
+    screen.check_end(0)
+
+
+def test_colours(device: FakeDevice, open_screen: Callable[..., Screen]) -> None:
+    for environment, has_colours in (({}, True), ({"NO_COLOR": "1"}, False)):
+        screen = open_screen(device.port, **environment)
+        screen.wait_for("resets the device.\n")
+        device.say(OURS.encode())
+        while "StoreProhibited" not in screen.raw:
+            screen._drain()
+        assert ("\x1b[31m\x1b[1m--- Crash" in screen.raw) is has_colours
+        screen.type("\x1d")
+        screen.check_end(0)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)]
+)
+def test_signals_leave_the_terminal_as_it_was(
+    device: FakeDevice, open_screen: Callable[..., Screen], number: int, code: int
+) -> None:
+    screen = open_screen(device.port)
+    screen.wait_for("resets the device.\n")
+    device.say(b"> ")
+    screen.wait_for("> ")
+    screen.type("half a line")
+    screen.wait_for("half a line")
+    screen.raw = "\x1b[?2004h"
+    screen.process.send_signal(number)
+    screen.check_end(code)
+
+
+def test_terminal_of_a_device_that_is_unplugged(
+    socket_name: str, open_screen: Callable[..., Screen]
+) -> None:
+    with open_device() as first, open_device() as second:
+        plug(first, socket_name)
+        screen = open_screen(socket_name)
+        screen.wait_for("resets the device.\n")
+        first.say(b"> ")
+        screen.wait_for("> ")
+        Path(socket_name).unlink()
+        first.unplug()
+        screen.wait_for(f"--- Disconnected, waiting for {socket_name}.\n")
+        plug(second, socket_name)
+        screen.wait_for("--- Connected again.\n")
+        screen.type("=1\r")
+        second.wait_for(b"=1\r")
+        screen.raw = "\x1b[?2004h"
+        screen.type("\x1d")
+        screen.check_end(0)
+
+
+def test_virtual_device_on_a_terminal(
+    firmware: Path, tmp_path: Path, open_screen: Callable[..., Screen]
+) -> None:
+    build_id = load_build_output(firmware).build_id
+    flash_path = make_flash(firmware, tmp_path / "flash")
+    with run_device(firmware, flash_path) as device:
+        screen = open_screen(device.url, "--reset", "--build", str(firmware))
+        screen.wait_for(f"nodemcu-tls build {build_id}\n")
+        screen.type("x = 5\r=x * 11\r")
+        screen.wait_for("55\n")
+        screen.type("\x14\x12")
+        screen.wait_for(f"nodemcu-tls build {build_id}\n")
+        screen.type("=x\r")
+        screen.wait_for("nil\n")
+        device.stop()
+        screen.wait_for(f"--- Disconnected, waiting for {device.url}.\n")
+        screen.raw = "\x1b[?2004h"
+        screen.process.terminate()
+        screen.check_end(143)
