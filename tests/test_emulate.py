@@ -55,9 +55,15 @@ def make_flash(build_dir: Path, path: Path, size: int = MIB) -> Path:
     return path
 
 
-def list_children(process: subprocess.Popen[str]) -> list[int]:
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    return [int(child) for child in children.read_text().split()]
+def find_emulator(device: VirtualDeviceProcess) -> int:
+    """Wait until the device has started its emulator; return the process's id."""
+    pid = device.process.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    deadline = time.monotonic() + _LIMIT
+    while not (found := children.read_text().split()):
+        assert time.monotonic() < deadline, device.log()
+        time.sleep(0.05)
+    return int(found[0])
 
 
 def is_running(pid: int) -> bool:
@@ -108,7 +114,7 @@ def test_without_a_stub(firmware: Path, tmp_path: Path) -> None:
 
 
 def test_firmware_writes_to_the_same_flash(firmware: Path, tmp_path: Path) -> None:
-    flash_path = make_flash(firmware, tmp_path / "flash.bin", 2 * MIB)
+    flash_path = make_flash(firmware, tmp_path / "flash.bin", 16 * MIB)
     before = flash_path.read_bytes()
     certificate = make_pem(make_authority("ecdsa").certificate).decode()
     with run_device(firmware, flash_path, "--add-host", "server.test:host-gateway") as device:
@@ -175,9 +181,9 @@ def test_signals_end_the_emulator_too(
 ) -> None:
     flash_path = make_flash(firmware, tmp_path / "flash.bin")
     with run_device(firmware, flash_path) as device:
-        device.wait_for_log("boots from flash")
-        (emulator,) = list_children(device.process)
-        assert is_running(emulator)
+        emulator = find_emulator(device)
+        SerialConsole(device.url).port.close()  # it is past its start
+        assert os.getpgid(emulator) == emulator  # a terminal's ^C is not for it
         assert device.stop(number) == 128 + number
         assert not is_running(emulator)
         assert "Traceback" not in device.log()
@@ -186,8 +192,7 @@ def test_signals_end_the_emulator_too(
 def test_killed_device_leaves_no_emulator(firmware: Path, tmp_path: Path) -> None:
     flash_path = make_flash(firmware, tmp_path / "flash.bin")
     with run_device(firmware, flash_path) as device:
-        device.wait_for_log("boots from flash")
-        (emulator,) = list_children(device.process)
+        emulator = find_emulator(device)
         device.stop(signal.SIGKILL)
         wait_for_end(emulator)
 

@@ -7,17 +7,17 @@ import pytest
 from nodemcu_tls_build.emulator.pins import Pins, Start
 
 RESET, LOADER, FLASH = Start.RESET, Start.LOADER, Start.FLASH
-LATER = 10.0
+LATER, SOON = 10.0, 0.2
 
 
 def play(steps: str, pins: Pins | None = None) -> list[Start]:
-    """Set the lines as written, `D1 R0`, and `DR0` for both at once; `W` waits."""
+    """Set the lines as written, `D1 R0`, and `DR0` for both at once; `W` and `w` wait."""
     pins = pins or Pins()
     lines = {"D": False, "R": False}
     now, seen = 0.0, []
     for step in steps.split():
-        if step == "W":
-            now += LATER
+        if step in "Ww":
+            now += LATER if step == "W" else SOON
             start = pins.check(now)
         else:
             lines |= dict.fromkeys(step[:-1], step[-1] == "1")
@@ -31,6 +31,7 @@ def play(steps: str, pins: Pins | None = None) -> list[Start]:
     ("steps", "starts"),
     [
         pytest.param("D0 R1 D0 W D1 R0 D1 W D0", [RESET, LOADER], id="esptool's classic"),
+        pytest.param("D0 R1 D0 W D1 w R0 D1 W D0", [RESET, LOADER], id="classic, over a network"),
         pytest.param("DR0 DR1 D0 R1 W D1 R0 W DR0", [RESET, LOADER], id="tight, DTR first"),
         pytest.param("DR0 DR1 D0 W R0 D1 W DR0", [RESET, LOADER], id="tight, RTS first"),
         pytest.param("D1 R1 D0 W D1 R0 W D0", [RESET, LOADER], id="opened with both, classic"),

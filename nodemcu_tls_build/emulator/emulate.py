@@ -56,15 +56,12 @@ def run_device(
     _check_rom(rom_path)
     qemu_path = find_qemu()
     with contextlib.ExitStack() as stack:
-        private_dir = _make_private_dir(stack)
-        flash_path = (request.flash_path or private_dir / "flash.bin").absolute()
+        flash_path = (request.flash_path or _make_private_dir(stack) / "flash.bin").absolute()
         size = request.flash_size or _find_size(flash_path)
         flash = stack.enter_context(FlashChip.open(flash_path, size, faults=request.faults))
 
         def boot() -> Guest:
-            window_path = _copy_window(flash, private_dir)
-            size = find_firmware_flash(flash)
-            setup = Setup(rom_path, flash_path, size, request.hosts, window_path)
+            setup = Setup(rom_path, flash_path, find_firmware_flash(flash), request.hosts)
             return Guest(make_command(qemu_path, setup))
 
         device = VirtualDevice(flash, boot, log, faults=request.faults)
@@ -129,15 +126,3 @@ def _find_size(path: Path) -> int:
             "Delete it for a fresh one, or name the flash file of a board.",
         )
     return status.st_size
-
-
-def _copy_window(flash: FlashChip, private_dir: Path) -> Path | None:
-    """Write what the flash window shows of a flash that is larger; None for one that fits."""
-    if flash.size <= FLASH_WINDOW.size:
-        return None
-    path = private_dir / "window.bin"
-    try:
-        path.write_bytes(flash.read(0, FLASH_WINDOW.size))
-    except OSError as error:
-        raise explain_write_error(path, error) from error
-    return path

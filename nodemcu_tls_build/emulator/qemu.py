@@ -51,16 +51,14 @@ class RunRequest:
 class Setup:
     """What the emulator is started with.
 
-    The firmware writes to `flash_path` and thinks it has `flash_size` bytes. `window_path`, when
-    it is another file, is what the chip's flash window shows at first: its MiB of a larger flash.
-    The rest is as in RunRequest.
+    `flash_path` may be larger than the flash window, which shows its beginning. The firmware
+    takes `flash_size` for its size, in bytes. The rest is as in RunRequest.
     """
 
     rom_path: Path
     flash_path: Path
     flash_size: int
     hosts: tuple[str, ...] = ()
-    window_path: Path | None = None
     script_path: Path | None = None
     epoch: int | None = None
 
@@ -139,13 +137,13 @@ def make_command(qemu_path: Path, setup: Setup) -> list[str]:
     settings += [f"host={host}" for host in setup.hosts]
     semihosting = ["enable=on", "target=native", "arg=nodemcu"]
     semihosting += [f"arg={_quote(setting)}" for setting in settings]
-    window = _quote(str(setup.window_path or setup.flash_path))
+    flash = _quote(str(setup.flash_path))
     return [
         *(str(qemu_path), "-M", "lx60-nommu", "-cpu", "lx106"),
         *("-semihosting-config", ",".join(semihosting)),
         *("-display", "none", "-monitor", "none", "-serial", "stdio"),
         *("-nic", "user,model=open_eth"),
-        *("-device", f"loader,file={window},addr={FLASH_WINDOW.start:#x},force-raw=on"),
+        *("-device", f"loader,file={flash},addr={FLASH_WINDOW.start:#x},force-raw=on"),
         *("-kernel", str(setup.rom_path)),
     ]
 
