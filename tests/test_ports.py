@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -15,9 +16,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from nodemcu_tls_build.device import ports
+from nodemcu_tls_build.device import lock, ports
 from nodemcu_tls_build.device.ports import check_port, choose_port, hold_port, list_ports
 from nodemcu_tls_build.errors import DeviceError
+
+URL = "rfc2217://127.0.0.1:4000"
 
 
 @pytest.fixture(autouse=True)
@@ -176,22 +179,54 @@ def test_one_thread_a_port() -> None:
     assert all(message.endswith("is in use by another nodemcu-tls") for message in refused)
 
 
-def test_a_lock_that_belongs_to_another(
-    lock_dir: Path, unprivileged: Callable[[], AbstractContextManager[None]]
+def test_a_lock_goes_away_with_its_holder(lock_dir: Path) -> None:
+    with pytest.raises(ZeroDivisionError), hold_port(URL):
+        assert len(list(lock_dir.iterdir())) == 1
+        raise ZeroDivisionError
+    assert list(lock_dir.iterdir()) == []
+
+
+def test_a_lock_that_was_removed_after_it_was_opened(
+    lock_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = "rfc2217://127.0.0.1:4000"
-    with hold_port(url):
-        pass
-    (path,) = lock_dir.iterdir()
-    path.chmod(0o444)
-    with unprivileged():
-        assert not os.access(path, os.W_OK, effective_ids=True)
-    with hold_port(url):
-        pass
-    path.unlink()
+    """The one who waits for its holder must not hold a file that nobody else will find."""
+    open_lock = lock._open_lock
+    opened: list[int] = []
+
+    def open_late(path: Path) -> int:
+        descriptor = open_lock(path)
+        if not opened:
+            path.unlink()
+        opened.append(descriptor)
+        return descriptor
+
+    monkeypatch.setattr(lock, "_open_lock", open_late)
+    with hold_port(URL):
+        assert len(opened) == 2
+        with pytest.raises(DeviceError, match="in use by another nodemcu-tls"):
+            hold_port(URL).__enter__()
+
+
+def test_a_lock_that_belongs_to_another(
+    unprivileged: Callable[[], AbstractContextManager[None]],
+) -> None:
+    """As in a directory of all users: it can be read and locked, but not be removed."""
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name, "port.lock")
+        path.touch(0o444)
+        Path(name).chmod(0o555)
+        with unprivileged(), lock.take_lock(path, URL):
+            pass
+        assert path.exists()
+        Path(name).chmod(0o755)
+
+
+def test_a_lock_is_no_link(lock_dir: Path) -> None:
+    with hold_port(URL):
+        (path,) = lock_dir.iterdir()
     path.symlink_to(lock_dir / "elsewhere")
     with pytest.raises(DeviceError, match="cannot lock the port"):
-        hold_port(url).__enter__()
+        hold_port(URL).__enter__()
     assert not (lock_dir / "elsewhere").exists()
 
 
@@ -199,7 +234,7 @@ def test_locks_where_there_is_no_runtime_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "none"))
-    monkeypatch.setattr(ports.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(lock.tempfile, "gettempdir", lambda: str(tmp_path))
     with hold_port("rfc2217://127.0.0.1:4000"):
         assert [path.name[:12] for path in tmp_path.glob("*.lock")] == ["nodemcu-tls-"]
 

@@ -9,11 +9,9 @@ import contextlib
 import errno
 import fcntl
 import grp
-import hashlib
 import os
 import re
 import stat
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ from urllib.parse import urlsplit
 
 from serial.tools import list_ports as serial_ports
 
+from nodemcu_tls_build.device.lock import find_lock, take_lock
 from nodemcu_tls_build.errors import DeviceError
 
 _USUAL_PORT = "The port of a device is often /dev/ttyUSB0 or /dev/ttyACM0."
@@ -107,14 +106,7 @@ def hold_port(port: str) -> Iterator[None]:
     else:
         _check_device_file(port)
         key = os.path.realpath(port)
-    with _open_lock(key) as descriptor:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DeviceError(
-                f"{port} is in use by another nodemcu-tls",
-                "Wait for it to end, or end it (a monitor?).",
-            ) from error
+    with take_lock(find_lock(key), port):
         check_port(port)
         yield
 
@@ -184,32 +176,6 @@ def _check_free(port: str) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise explain_busy(port) from error
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _open_lock(key: str) -> Iterator[int]:
-    """Open the lock file of a port, which is made when there is none and never removed.
-
-    In a directory of all users it may be another's: to lock it, reading is enough.
-    """
-    name = f"nodemcu-tls-{hashlib.sha256(key.encode(errors='surrogateescape')).hexdigest()[:24]}"
-    runtime_dir = os.environ.get("XDG_RUNTIME_DIR", "")
-    usable = runtime_dir and os.access(runtime_dir, os.W_OK | os.X_OK)
-    path = Path(runtime_dir if usable else tempfile.gettempdir()) / f"{name}.lock"
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        try:
-            descriptor = os.open(path, flags)
-        except FileNotFoundError:
-            descriptor = os.open(path, flags | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise DeviceError(
-            f"cannot lock the port: {path}: {error.strerror}", "Remove that file."
-        ) from error
-    try:
-        yield descriptor
     finally:
         os.close(descriptor)
 
