@@ -16,7 +16,7 @@ from emulated import NODEMCU_TLS
 
 from nodemcu_tls_build.image import load_build_output, pad_to_flash
 
-LIMIT = 15  # seconds for anything to happen
+LIMIT = 60  # seconds for anything to happen
 
 
 class FakeDevice:
