@@ -266,7 +266,7 @@ def test_guessed_callers(crashing: Path) -> None:
     )
     notes = decode(data, crashing)
     assert f"it is: read with {crashing / 'firmware.elf'}." in notes[-1]
-    guess = notes.index("Guessed from the stack; there may be old return addresses among these:")
+    guess = notes.index(GUESSED)
     assert list_places(notes[:guess]) == ["fault_load"]
     guessed = list_places(notes[guess:])
     places = [guessed.index(name) for name in ("outer", "crash", "luaV_execute", "main")]
@@ -275,6 +275,28 @@ def test_guessed_callers(crashing: Path) -> None:
     assert len(addresses) == len(set(addresses))
     symbols = Symbols(crashing / "firmware.elf")
     assert all(symbols.follows_call(int(address, 16) + 3) for address in addresses)
+
+
+GUESSED = "Guessed from the stack; there may be old return addresses among these:"
+
+
+def test_function_that_has_not_kept_where_it_returns_to(crashing: Path) -> None:
+    """The C library's exit() does not return: only a guess finds who called it."""
+    notes = decode(crash_with(crashing, "exit"), crashing)
+    assert list_places(notes[: notes.index(GUESSED)]) == ["_exit", "exit"]
+    assert list_places(notes[notes.index(GUESSED) :])[:3] == ["fault_exit", "inner", "outer"]
+
+
+def test_return_address_that_was_overwritten(crashing: Path) -> None:
+    data = crash_with(crashing, "load")
+    notes = decode(data, crashing)
+    address = next(int(note.split()[1], 16) for note in notes if " outer " in note) + 3
+    for word in (address + 4, 0x3FFE8000, 0x40260000):
+        damaged = data.replace(f" {address:08x}".encode(), f" {word:08x}".encode())
+        assert damaged != data
+        notes = decode(damaged, crashing)
+        assert list_places(notes[: notes.index(GUESSED)]) == ["fault_load", "inner"]
+        assert list_places(notes[notes.index(GUESSED) :])[0] == "crash"
 
 
 def test_report_does_not_depend_on_how_it_arrives(crashing: Path) -> None:
