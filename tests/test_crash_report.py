@@ -68,9 +68,9 @@ def read_crashes(text: str) -> list[Crash]:
     return [crash for crash in (*crashes, reader.finish()) if crash]
 
 
-def decode(data: bytes, build_dir: Path, pieces: Iterable[int] = ()) -> list[str]:
+def decode(data: bytes, build: Path | Decoder, pieces: Iterable[int] = ()) -> list[str]:
     """Return the notes on what a device said, heard in pieces of these lengths, then the rest."""
-    console = Console(Decoder(build_dir), 0)
+    console = Console(build if isinstance(build, Decoder) else Decoder(build), 0)
     shown = []
     for length in pieces:
         shown += console.feed(data[:length], 0)
@@ -266,7 +266,7 @@ def test_guessed_callers(crashing: Path) -> None:
     )
     notes = decode(data, crashing)
     assert f"it is: read with {crashing / 'firmware.elf'}." in notes[-1]
-    guess = notes.index("Guessed from the stack; there may be old return addresses among these:")
+    guess = notes.index(GUESSED)
     assert list_places(notes[:guess]) == ["fault_load"]
     guessed = list_places(notes[guess:])
     places = [guessed.index(name) for name in ("outer", "crash", "luaV_execute", "main")]
@@ -277,15 +277,39 @@ def test_guessed_callers(crashing: Path) -> None:
     assert all(symbols.follows_call(int(address, 16) + 3) for address in addresses)
 
 
+GUESSED = "Guessed from the stack; there may be old return addresses among these:"
+
+
+def test_function_that_has_not_kept_where_it_returns_to(crashing: Path) -> None:
+    """The C library's exit() does not return: only a guess finds who called it."""
+    notes = decode(crash_with(crashing, "exit"), crashing)
+    assert list_places(notes[: notes.index(GUESSED)]) == ["_exit", "exit"]
+    assert list_places(notes[notes.index(GUESSED) :])[:3] == ["fault_exit", "inner", "outer"]
+
+
+def test_return_address_that_was_overwritten(crashing: Path) -> None:
+    data = crash_with(crashing, "load")
+    notes = decode(data, crashing)
+    address = next(int(note.split()[1], 16) for note in notes if " outer " in note) + 3
+    for word in (address + 4, 0x3FFE8000, 0x40260000):
+        damaged = data.replace(f" {address:08x}".encode(), f" {word:08x}".encode())
+        assert damaged != data
+        notes = decode(damaged, crashing)
+        assert list_places(notes[: notes.index(GUESSED)]) == ["fault_load", "inner"]
+        assert list_places(notes[notes.index(GUESSED) :])[0] == "crash"
+
+
 def test_report_does_not_depend_on_how_it_arrives(crashing: Path) -> None:
     data = crash_with(crashing, "load")
-    whole = decode(data, crashing)
+    decoder = Decoder(crashing)
+    whole = decode(data, decoder)
+    assert "fault_load" in "".join(whole)
     choose = random.Random(3)  # noqa: S311 -- the same each time
     for _ in range(5):
         pieces = [choose.randrange(1, 90) for _ in range(len(data) // 50)]
-        assert decode(data, crashing, pieces) == whole
-    assert decode(data, crashing, [1] * len(data)) == whole
-    assert decode(data.replace(b"\n", b"\r\n"), crashing) == whole
+        assert decode(data, decoder, pieces) == whole
+    assert decode(data, decoder, [1] * len(data)) == whole
+    assert decode(data.replace(b"\n", b"\r\n"), decoder) == whole
 
 
 def test_damaged_dumps_are_no_crash_of_the_monitor(crashing: Path) -> None:

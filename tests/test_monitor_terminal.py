@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import os
 import pty
-import re
 import select
 import signal
 import struct
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from emulated import NODEMCU_TLS
+from screens import ScreenText
 from serial_ports import LIMIT, FakeDevice, boot_on_port, make_flash, open_device, plug
 from test_crash_report import OURS
 from virtual_device import run_device
@@ -55,18 +56,19 @@ class Screen:
             env=os.environ | {"TERM": "xterm"} | environment,
         )
         self.raw = ""
+        self.shown = ScreenText()
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
 
     def type(self, keys: str) -> None:
         os.write(self._screen, keys.encode())
 
-    def wait_for(self, text: str) -> str:
-        """Wait until this is shown, colours and cursor moves apart; return all up to it."""
-        while text not in (plain := make_plain(self.raw)):
+    def wait_for(self, text: str, count: int = 1) -> str:
+        """Wait until the screen has this text so many times; return all that it shows."""
+        while self.shown.text.count(text) < count:
             ready, _, _ = select.select([self._screen], [], [], LIMIT)
-            assert ready, plain
-            self.raw += os.read(self._screen, 4096).decode(errors="replace")
-        self.raw = ""
-        return plain
+            assert ready, self.shown.text
+            self._read()
+        return self.shown.text
 
     def check_end(self, code: int) -> None:
         """Check that it ends with this code, and leaves the terminal as it was."""
@@ -74,7 +76,7 @@ class Screen:
         while self.process.poll() is None:
             assert time.monotonic() < deadline
             self._drain()
-        assert self.process.returncode == code, make_plain(self.raw)
+        assert self.process.returncode == code, self.shown.text
         self._drain()
         assert termios.tcgetattr(self.line) == self.modes
         assert self.raw.rfind("\x1b[?2004l") > self.raw.rfind("\x1b[?2004h")
@@ -82,19 +84,18 @@ class Screen:
 
     def _drain(self) -> None:
         while select.select([self._screen], [], [], 0.05)[0]:
-            self.raw += os.read(self._screen, 4096).decode(errors="replace")
+            self._read()
+
+    def _read(self) -> None:
+        text = self._decoder.decode(os.read(self._screen, 4096))
+        self.raw += text
+        self.shown.feed(text)
 
     def close(self) -> None:
         self.process.kill()
         self.process.wait(LIMIT)
         os.close(self.line)
         os.close(self._screen)
-
-
-def make_plain(raw: str) -> str:
-    """Leave out what only moves the cursor or sets colours; moved over is a space."""
-    raw = raw.replace("\b\x1b[2C", " ").replace("\x1b[C", " ")
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", raw).replace("\r", "")
 
 
 @pytest.fixture
@@ -115,26 +116,33 @@ def test_terminal(firmware: Path, open_screen: Callable[..., Screen], tmp_path: 
         screen = open_screen(port, "--build", str(firmware), "--log", str(tmp_path / "log"))
         screen.wait_for("Ctrl-] leaves, Ctrl-T Ctrl-R resets the device.\n")
         screen.type("\r")
-        screen.wait_for("> ")
+        screen.wait_for("\n> ")
         screen.type("print('he' .. 'llo')\r")
-        shown = screen.wait_for("hello\n")
-        assert shown.count("print('he' .. 'llo')\n") == 1  # and no echo after it
+        screen.wait_for("\nhello\n> ")
         screen.type("for i = 1, 2 do\r")
-        screen.wait_for(">> ")
+        screen.wait_for("\n>> ")
         screen.type("print(i * 11) end\r")
-        screen.wait_for("11\n22\n")
+        screen.wait_for("\n11\n22\n> ")
         screen.type("\x1b[200~=1000 + 1\n=1000 + 2\n=1000 + 3\n\x1b[201~")
         screen.wait_for("=1000 + 3")
         screen.type("\r")
-        screen.wait_for("1001\n1002\n1003\n")
+        screen.wait_for("\n1001\n1002\n1003\n> ")
         screen.type("rubbish\x03=2000 + 1\r")
-        screen.wait_for("2001\n")
-        screen.type("\x1b[A\x1b[A\r")  # the one before the last: history
-        screen.wait_for("1001\n1002\n1003\n")
+        screen.wait_for("\n2001\n> ")
+        screen.type("\x1b[A\x1b[A")  # the one before the last: history
+        screen.wait_for("> =1000 + 1\n=1000 + 2\n=1000 + 3", 2)
+        screen.type("\r")
+        screen.wait_for("\n1001\n1002\n1003\n> ", 2)
         screen.type("x" * (LONGEST_LINE + 1) + "\r")
         screen.wait_for("This line has 256 bytes, the firmware's prompt takes 255.")
         screen.type("\x03print('\\27[31m')\r")
-        screen.wait_for("\\x1b[31m\n")
+        shown = screen.wait_for("\n\\x1b[31m\n> ")
+        assert shown[shown.index("> print('he'") :].split("\n") == [
+            *("> print('he' .. 'llo')", "hello", "> for i = 1, 2 do", ">> print(i * 11) end"),
+            *("11", "22", "> =1000 + 1", "=1000 + 2", "=1000 + 3", "1001", "1002", "1003"),
+            *("> =2000 + 1", "2001", "> =1000 + 1", "=1000 + 2", "=1000 + 3"),
+            *("1001", "1002", "1003", "> print('\\27[31m')", "\\x1b[31m", "> "),
+        ]
         screen.type("\x04")
         screen.check_end(0)
         assert b"print('he' .. 'llo')\nhello\n> " in (tmp_path / "log").read_bytes()
@@ -146,20 +154,43 @@ def test_output_while_a_line_is_typed(
     screen = open_screen(device.port)
     screen.wait_for("resets the device.\n")
     device.say(b"> ")
-    screen.wait_for("> ")
+    screen.wait_for("\n> ")
     screen.type("pri")
-    screen.wait_for("pri")
+    screen.wait_for("\n> pri")
     device.say(b"tick\n")
-    assert screen.wait_for("> pri").count("tick\n") == 1
+    screen.wait_for("\ntick\n> pri")
     screen.type("nt(1)\r")
     device.wait_for(b"print(1)\r")
-    device.say(b"print(1)\n1\n> ")
-    screen.wait_for("1\n> ")
+    device.say(b"print(1)\n1\n10%\r20%")
+    screen.wait_for("\ntick\n> print(1)\n1\n20%")
+    device.say(b"\n> ")
+    screen.wait_for("\ntick\n> print(1)\n1\n20%\n> ")
     device.say(f"{OURS}> ".encode())
-    screen.wait_for("--- Crash: exception 29, StoreProhibited\n")
+    screen.wait_for("\n--- Crash: exception 29, StoreProhibited\n")
     screen.type("\x14\x12")
-    screen.wait_for("--- This port cannot reset the device: it has no RTS.\n")
+    screen.wait_for("\n--- This port cannot reset the device: it has no RTS.\n")
     screen.type("\x1d")
+    screen.check_end(0)
+
+
+def test_keys_while_the_device_talks(
+    device: FakeDevice, open_screen: Callable[..., Screen]
+) -> None:
+    """Whenever it comes, Ctrl-C is a key and nothing else, and no key is lost."""
+    screen = open_screen(device.port)
+    screen.wait_for("resets the device.\n")
+    device.say(b"> ")
+    screen.wait_for("\n> ")
+    for number in range(100):
+        screen.type(f"{number}")
+        device.say(b"tick\n")
+        screen.type("\x03")
+    screen.type("=1\r")
+    device.wait_for(b"=1\r")
+    assert device.heard == b""
+    screen.wait_for("> =1\n")
+    assert screen.process.poll() is None
+    screen.type("\x04")
     screen.check_end(0)
 
 
@@ -184,7 +215,7 @@ def test_signals_leave_the_terminal_as_it_was(
     screen = open_screen(device.port)
     screen.wait_for("resets the device.\n")
     device.say(b"> ")
-    screen.wait_for("> ")
+    screen.wait_for("\n> ")
     screen.type("half a line")
     screen.wait_for("half a line")
     screen.raw = "\x1b[?2004h"
@@ -200,7 +231,7 @@ def test_terminal_of_a_device_that_is_unplugged(
         screen = open_screen(socket_name)
         screen.wait_for("resets the device.\n")
         first.say(b"> ")
-        screen.wait_for("> ")
+        screen.wait_for("\n> ")
         Path(socket_name).unlink()
         first.unplug()
         screen.wait_for(f"--- Disconnected, waiting for {socket_name}.\n")
@@ -224,7 +255,7 @@ def test_virtual_device_on_a_terminal(
         screen.type("x = 5\r=x * 11\r")
         screen.wait_for("55\n")
         screen.type("\x14\x12")
-        screen.wait_for(f"nodemcu-tls build {build_id}\n")
+        screen.wait_for(f"nodemcu-tls build {build_id}\n", 2)
         screen.type("=x\r")
         screen.wait_for("nil\n")
         device.stop()

@@ -7,6 +7,7 @@ import os
 import sys
 import termios
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 from prompt_toolkit import PromptSession
@@ -15,7 +16,6 @@ from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.output import Output, create_output
 from prompt_toolkit.output.vt100 import Vt100_Output
-from prompt_toolkit.patch_stdout import patch_stdout
 from prompt_toolkit.validation import ValidationError, Validator
 
 from nodemcu_tls_build.monitor.console import Shown
@@ -27,7 +27,10 @@ _PATIENCE = 5.0  # seconds for the listening thread to end
 
 
 class LineEditor:
-    """Edit lines for a device and show what it says; `style_notes` makes text of its notes."""
+    """Edit lines for a device and show what it says; `style_notes` makes text of its notes.
+
+    One prompt lasts all the time: between two the terminal would not be ours, and Ctrl-C a signal.
+    """
 
     def __init__(self, pump: Pump, style_notes: Callable[[Shown], str]) -> None:
         self._pump = pump
@@ -35,6 +38,7 @@ class LineEditor:
         self._wants_reset = False
         self._is_over = threading.Event()
         self._error: BaseException | None = None
+        self._pending: deque[str] = deque()  # what is to be shown above the line
         self._message = ""  # as it was when the screen was told to show it
         self._prompt = ""  # as the device showed it last, while it waits there
         # Lines may hold keys: what was typed is remembered, but in no file.
@@ -52,27 +56,47 @@ class LineEditor:
         """Serve the person at the terminal until they leave; with `reset`, start the device."""
         self._wants_reset = reset
         thread = threading.Thread(target=self._listen, name="monitor", daemon=True)
-        with _keep_terminal(), patch_stdout(raw=True):
-            thread.start()
+        with _keep_terminal():
             try:
-                self._read_lines()
+                with contextlib.suppress(EOFError):  # which is how to leave
+                    self._session.prompt(pre_run=lambda: self._begin(thread))
             finally:
                 self._is_over.set()
-                thread.join(_PATIENCE)
+                if thread.ident is not None:
+                    thread.join(_PATIENCE)
                 if not thread.is_alive():
-                    for shown in self._pump.finish():
-                        self._show(shown)
+                    self._show_all(self._pump.finish())
+                sys.stdout.write(self._take_pending())
+                sys.stdout.flush()
         if self._error:
             raise self._error
 
-    def _read_lines(self) -> None:
-        while self._error is None:
-            try:
-                text = self._session.prompt()
-            except EOFError:
-                return
-            for line in text.removesuffix("\n").split("\n"):
-                self._pump.typist.put(line.encode(errors="surrogateescape"))
+    def _begin(self, thread: threading.Thread) -> None:
+        thread.start()
+        if self._session.app.loop is not None:  # once keys are read: what was written before
+            self._session.app.loop.call_soon(self._write_above)
+
+    def write(self, text: str) -> None:
+        """Show whole lines above the one that is typed; any thread may do it."""
+        self._pending.append(text)
+        loop = self._session.app.loop
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):  # it is over: shown at the end
+                loop.call_soon_threadsafe(self._write_above)
+
+    def _write_above(self) -> None:
+        app = self._session.app
+        if app.is_running:
+            app.renderer.erase()
+            app.output.write_raw(self._take_pending())
+            app.output.flush()
+            app.invalidate()
+
+    def _take_pending(self) -> str:
+        text = ""
+        while self._pending:
+            text += self._pending.popleft()
+        return text
 
     def _listen(self) -> None:
         """Use the port: only this thread does."""
@@ -84,16 +108,18 @@ class LineEditor:
                 self._show_all(self._pump.step())
         except BaseException as error:  # it is raised where it can be seen
             self._error = error
-            if self._session.app.is_running and self._session.app.loop:
-                self._session.app.loop.call_soon_threadsafe(self._leave)
+            loop = self._session.app.loop
+            if loop is not None:
+                loop.call_soon_threadsafe(self._leave)
 
     def _leave(self) -> None:
         if self._session.app.is_running:
             self._session.app.exit(exception=EOFError)
 
     def _show_all(self, parts: Sequence[Shown]) -> None:
-        for shown in parts:
-            self._show(shown)
+        text = "".join(map(self._format, parts))
+        if text:
+            self.write(text)
         unfinished = self._pump.console.unfinished
         if unfinished in PROMPTS:
             self._prompt = unfinished
@@ -104,15 +130,10 @@ class LineEditor:
             self._message = message
             self._session.app.invalidate()
 
-    def _show(self, shown: Shown) -> None:
-        text = ""
-        if shown.line is not None:
-            # What comes while the prompt waits is shown above it, not behind it.
-            text = f"{shown.line.removeprefix(self._prompt)}\n"
-        text += self._style_notes(shown)
-        if text:
-            sys.stdout.write(text)
-            sys.stdout.flush()
+    def _format(self, shown: Shown) -> str:
+        """Return the lines; what comes while the prompt waits is shown above it, not behind it."""
+        line = "" if shown.line is None else f"{shown.line.removeprefix(self._prompt)}\n"
+        return line + self._style_notes(shown)
 
     def _make_message(self) -> str:
         """Return what stands before the line that is typed: the device's unfinished line."""
@@ -120,8 +141,23 @@ class LineEditor:
             return ""
         return (self._pump.console.unfinished or self._prompt).expandtabs()
 
+    def _send(self, text: str) -> None:
+        """Leave the line on the screen as it was typed, and queue it for the device."""
+        text = text.removesuffix("\n")  # of what was pasted
+        self.write(f"{self._make_message()}{text}\n")
+        for line in text.split("\n"):
+            self._pump.typist.put(line.encode(errors="surrogateescape"))
+
     def _bind_keys(self) -> KeyBindings:
         keys = KeyBindings()
+
+        @keys.add("enter")
+        def send(event: KeyPressEvent) -> None:
+            buffer = event.current_buffer
+            if buffer.validate(set_cursor=False):
+                buffer.append_to_history()
+                self._send(buffer.text)
+                buffer.reset()
 
         @keys.add("c-c")
         def clear(event: KeyPressEvent) -> None:

@@ -9,7 +9,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from click.core import ParameterSource
 from nodemcu_tls_build.commands import baud_option
 
 if TYPE_CHECKING:
+    from nodemcu_tls_build.commands.line_editor import LineEditor
     from nodemcu_tls_build.monitor.batch import BatchRequest
     from nodemcu_tls_build.monitor.console import Console, Shown
     from nodemcu_tls_build.monitor.link import Link
@@ -124,27 +125,38 @@ def monitor(  # noqa: PLR0913, PLR0917 -- one parameter an option
     if ctx.get_parameter_source("build_dir") is ParameterSource.COMMANDLINE:
         decoder.load()
     wants_batch = until is not None or timeout is not None or keep_going
-    has_terminal = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+    tell = _Teller()
     with contextlib.ExitStack() as stack:
-        log = stack.enter_context(_open_log(log_path))
+        log = stack.enter_context(_open_log(log_path, tell))
         stack.enter_context(hold_port(port))
-        link = stack.enter_context(contextlib.closing(Link(port, baud, _tell)))
+        link = stack.enter_context(contextlib.closing(Link(port, baud, tell)))
         console = Console(decoder, time.monotonic())
-        if has_terminal and not wants_batch:
-            _run_terminal(link, console, log, decoder, reset=reset)
+        if _can_edit() and not wants_batch:
+            editor = _open_editor(link, console, log)
+            tell.write = editor.write
+            _tell_start(tell, port, decoder)
+            editor.run(reset=reset)
         else:
             text = until.encode(errors="surrogateescape") if until else None
             request = BatchRequest(text, timeout, keep_going, reset)
-            ctx.exit(_run_batch(link, console, log, request))
+            ctx.exit(_run_batch(link, console, log, tell, request))
 
 
-def _run_batch(link: Link, console: Console, log: Log | None, request: BatchRequest) -> int:
+def _can_edit() -> bool:
+    if os.environ.get("TERM", "dumb") == "dumb" or sys.stdin is None:
+        return False
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _run_batch(
+    link: Link, console: Console, log: Log | None, tell: _Teller, request: BatchRequest
+) -> int:
     from nodemcu_tls_build.monitor.batch import Batch
     from nodemcu_tls_build.monitor.pump import Pump
     from nodemcu_tls_build.monitor.typist import Typist
 
     output = _Output()
-    batch = Batch(request, None if sys.stdin is None else _STDIN, output.show, _tell)
+    batch = Batch(request, None if sys.stdin is None else _STDIN, output.show, tell)
     typist = Typist(request.patience, request.patience, time.monotonic())
     pump = Pump(link, console, typist, log=log, hides_echo=False, on_heard=batch.listen)
     if request.was_reset:
@@ -156,22 +168,24 @@ def _run_batch(link: Link, console: Console, log: Log | None, request: BatchRequ
         output.end_line()
 
 
-def _run_terminal(
-    link: Link, console: Console, log: Log | None, decoder: Decoder, *, reset: bool
-) -> None:
-    from nodemcu_tls_build.commands.line_editor import KEYS, LineEditor
-    from nodemcu_tls_build.errors import ImageError
+def _open_editor(link: Link, console: Console, log: Log | None) -> LineEditor:
+    from nodemcu_tls_build.commands.line_editor import LineEditor
     from nodemcu_tls_build.monitor.pump import Pump
     from nodemcu_tls_build.monitor.typist import Typist
 
-    _tell(f"Connected to {link.port}. {KEYS}")
+    typist = Typist(_BUSY_PATIENCE, _START_PATIENCE, time.monotonic())
+    return LineEditor(Pump(link, console, typist, log=log, hides_echo=True), _style_notes)
+
+
+def _tell_start(tell: _Teller, port: str, decoder: Decoder) -> None:
+    from nodemcu_tls_build.commands.line_editor import KEYS
+    from nodemcu_tls_build.errors import ImageError
+
+    tell(f"Connected to {port}. {KEYS}")
     try:
         decoder.load()
     except ImageError as error:
-        _tell(f"Crashes are not decoded: {error.message}. {error.hint or ''}".rstrip())
-    typist = Typist(_BUSY_PATIENCE, _START_PATIENCE, time.monotonic())
-    pump = Pump(link, console, typist, log=log, hides_echo=True)
-    LineEditor(pump, _style_notes).run(reset=reset)
+        tell(f"Crashes are not decoded: {error.message}. {error.hint or ''}".rstrip())
 
 
 class _Output:
@@ -212,18 +226,22 @@ def _style_notes(shown: Shown) -> str:
     return "".join(lines)
 
 
-def _tell(text: str) -> None:
-    """Print what concerns the monitor itself on standard error."""
-    sys.stderr.write(f"{_MARK}{text}\n")  # which is above the line that is edited
-    sys.stderr.flush()
+class _Teller:
+    """Say what concerns the monitor itself, on standard error unless `write` is another."""
+
+    def __init__(self) -> None:
+        self.write: Callable[[str], None] = lambda text: click.echo(text, nl=False, err=True)
+
+    def __call__(self, text: str) -> None:
+        self.write(f"{_MARK}{text}\n")
 
 
 @contextlib.contextmanager
-def _open_log(path: Path | None) -> Iterator[Log | None]:
+def _open_log(path: Path | None, tell: _Teller) -> Iterator[Log | None]:
     from nodemcu_tls_build.monitor.log import Log
 
     if path is None:
         yield None
         return
-    with contextlib.closing(Log(path, _tell)) as log:
+    with contextlib.closing(Log(path, tell)) as log:
         yield log
