@@ -5,6 +5,8 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 VENV := .venv
 BIN := $(VENV)/bin
 FUZZ_SECONDS ?= 60
+# Many tests wait: one worker more than there are cores.
+WORKERS = $(shell expr $$(nproc) + 1)
 C_FILES = $(shell git ls-files 'app/*.c' 'app/*.h' 'tests/*.c' 'tests/*.h' ':!tests/golden')
 
 BUILD_PACKAGES := gcc-xtensa-lx106 binutils-xtensa-lx106 picolibc-xtensa-lx106-elf \
@@ -22,7 +24,7 @@ build: build-packages $(VENV)/.user ## install what is missing, build the defaul
 	$(BIN)/nodemcu-tls build
 
 test: test-packages $(VENV)/.developer ## install what is missing, run every test
-	$(BIN)/pytest -n auto --durations=25
+	$(BIN)/pytest -n $(WORKERS) --durations=25
 
 check: lint test ## lint, types, tests
 
