@@ -79,9 +79,11 @@ tls.cert.verify(true)
 """
 
 
-def run_client(world: World, module: str, port: int, script: str) -> list[str]:
+def run_client(
+    world: World, module: str, port: int, script: str, *, limit: int = _LIMIT
+) -> list[str]:
     """Run a script that must end by itself and return what it prints."""
-    result = run_lua(world.build_dir, PRELUDE % (module, port) + script)
+    result = run_lua(world.build_dir, PRELUDE % (module, port) + script, limit=limit)
     assert result.returncode == 0, result.stdout
     assert result.stderr == ""
     return result.stdout.splitlines()

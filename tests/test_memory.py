@@ -147,7 +147,7 @@ def test_heap_after_500_connections(world: World, tmp_path: Path) -> None:
             f'{{ name = "{name}", port = {port}, host = "{host}" }}' for name, port, host in peers
         )
         script = _FAILURES.format(bad=bad, good=world.good_port)
-        *stages, difference = run_client(world, "tls", 0, script)
+        *stages, difference = run_client(world, "tls", 0, script, limit=600)
     assert stages == [f"{name}\t{name}" for name, *_ in peers]
     assert len(stages) == _STAGES
     assert int(difference) < _LUAS_OWN
