@@ -23,6 +23,7 @@ help: ## list the targets
 build: build-packages $(VENV)/.user ## install what is missing, build the default profile
 	$(BIN)/nodemcu-tls build
 
+# With ALLOCATIONS=all, every allocation is refused on the emulator, too: eight minutes more.
 test: test-packages $(VENV)/.developer ## install what is missing, run every test
 	$(BIN)/pytest -n $(WORKERS) --durations=25
 
@@ -43,7 +44,7 @@ format: test-packages $(VENV)/.developer ## lay out Python and C as lint wants i
 fuzz: test-packages $(VENV)/.developer ## fuzz each parser for FUZZ_SECONDS (60)
 	$(BIN)/python tests/fuzzing.py --seconds $(FUZZ_SECONDS) $(FUZZ_ARGS)
 
-bench: build ## time builds and --help
+bench: build ## time builds, --help and a virtual device
 	$(BIN)/python tests/bench.py
 
 clean: ## remove what the targets made, but not the cache of sources

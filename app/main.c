@@ -17,6 +17,8 @@
 #include "stream.h"
 
 #define NETWORK_WAIT_MS 5000u
+/* What takes longer is taken for an endless loop; a DHE handshake of 4096 bits takes two. */
+#define WATCHDOG_SECONDS 60u
 
 static int on_lua_panic(lua_State *L)
 {
@@ -57,7 +59,7 @@ static int open_libraries(lua_State *L)
         const char *name;
         lua_CFunction open;
     } later[] = {
-        {"table", luaopen_table},     {"math", luaopen_math}, {"debug", luaopen_debug},
+        {"table", luaopen_table},     {"math", luaopen_math}, {"debug", luaopen_debug_safe},
         {"os", luaopen_os_small},     {"node", luaopen_node}, {"tmr", luaopen_tmr},
         {"net", luaopen_net},         {"tls", luaopen_tls},   {"sntp", luaopen_sntp},
         {"rtctime", luaopen_rtctime},
@@ -149,6 +151,7 @@ static void run_loop(lua_State *L, bool is_script)
 
     for (;;) {
         bool busy = true;
+        board_watchdog(WATCHDOG_SECONDS);
         poll_network();
         lua_pushvalue(L, poll);
         lua_pushlightuserdata(L, &busy);
@@ -182,6 +185,7 @@ int main(void)
     lua_State *L = start_lua();
     bool is_script = board_script_name() != NULL;
 
+    board_watchdog(WATCHDOG_SECONDS);
     if (is_script && !board_script_open()) {
         print("cannot open the script\n");
         board_exit(1);

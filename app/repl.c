@@ -8,7 +8,8 @@
 #include "build_id.h"
 #include "callback.h"
 
-#define LINE_SIZE 256 /* as NodeMCU's: longer lines are refused */
+#define LINE_SIZE 256  /* as NodeMCU's: longer lines are refused */
+#define INTERRUPT 0x03 /* ^C */
 #define BACKSPACE 0x08
 #define DELETE 0x7f
 #define END_OF_INPUT 0x04 /* ^D */
@@ -142,6 +143,19 @@ static void take_line(lua_State *L)
     prompt();
 }
 
+/* Leave a chunk that never ends, or one that was not meant. */
+static void drop_chunk(lua_State *L)
+{
+    if (in_chunk) {
+        lua_pop(L, 1); /* the lines so far */
+        in_chunk = false;
+    }
+    line_length = 0;
+    line_too_long = false;
+    print("\n");
+    prompt();
+}
+
 static void take_byte(lua_State *L, int byte)
 {
     int previous = last_byte;
@@ -162,6 +176,8 @@ static void take_byte(lua_State *L, int byte)
             line_length--;
             print("\b \b");
         }
+    } else if (byte == INTERRUPT) {
+        drop_chunk(L);
     } else if (byte == END_OF_INPUT) {
         if (line_length == 0) {
             print("\n");

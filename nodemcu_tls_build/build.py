@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from nodemcu_tls_build.build_output import SCHEMA
 from nodemcu_tls_build.build_time import BuildTime, choose_build_time, settle_build_time
 from nodemcu_tls_build.certs import CaBundle, check_ca_fits, load_ca_file
 from nodemcu_tls_build.files import write_file
@@ -153,7 +154,7 @@ def _make_report(  # noqa: PLR0913, PLR0917 -- one parameter a part of it
     files: dict[str, bytes],
 ) -> dict[str, Any]:
     return {
-        "schema": 1,
+        "schema": SCHEMA,
         "version": version("nodemcu-tls"),
         "build_id": find_build_id(files[IMAGES[IROM_OFFSET]]),
         "build_time": build_time.iso_text,

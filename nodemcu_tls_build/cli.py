@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import json
@@ -10,11 +11,12 @@ import shlex
 import signal
 import sys
 from types import FrameType
+from typing import Any
 
 import click
 
 from nodemcu_tls_build.commands import get_error_code, wants_json
-from nodemcu_tls_build.errors import BuildError, ConfigError, ToolFailed
+from nodemcu_tls_build.errors import BuildError, ConfigError, OutputError, ToolFailed
 
 # Each a module of that name in commands/.
 COMMANDS = ("build", "run", "flash", "verify", "device", "monitor", "emulate")
@@ -37,6 +39,18 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         try:
+            return self._invoke_or_explain(ctx)
+        except _OutputLostError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what is left in the buffer
+            if error.errno != errno.EPIPE:  # a reader that went away wants nothing more
+                show_error(OutputError(f"cannot write standard output: {error.strerror}"))
+            raise click.exceptions.Exit(get_error_code(ctx)) from error
+        except KeyboardInterrupt as interrupt:
+            _echo("\nInterrupted." if sys.stderr.isatty() else "Interrupted.")  # after the ^C
+            raise click.exceptions.Exit(_INTERRUPTED) from interrupt
+
+    def _invoke_or_explain(self, ctx: click.Context) -> object:
+        try:
             return super().invoke(ctx)
         except BuildError as error:
             if wants_json(ctx):
@@ -44,9 +58,6 @@ class _Commands(click.Group):
             else:
                 show_error(error)
             raise click.exceptions.Exit(get_error_code(ctx)) from error
-        except KeyboardInterrupt as interrupt:
-            _echo("\nInterrupted." if sys.stderr.isatty() else "Interrupted.")  # after the ^C
-            raise click.exceptions.Exit(_INTERRUPTED) from interrupt
 
 
 @click.group(
@@ -63,8 +74,8 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         if signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, _end_cleanly)
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that it has no letters for is no crash
-        sys.stdout.reconfigure(errors="backslashreplace")
+    _open_closed_streams()
+    _watch_streams()
     cli(prog_name="nodemcu-tls")
 
 
@@ -83,6 +94,58 @@ def show_error(error: BuildError) -> None:
             _echo(f"  {line}")
     if error.hint:
         _echo(f"{_style('Hint:', fg='yellow', bold=True)} {error.hint}")
+
+
+def _open_closed_streams() -> None:
+    """Make each standard stream that was closed the null device.
+
+    Python leaves None in its place, and its number to the next file that is opened: a port, or
+    one that a child has to inherit and then gets as its input or output.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(descriptor, True)  # as any other standard stream
+            stream = os.fdopen(descriptor, "w" if number else "r", encoding="utf-8")
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)  # for good: an object that goes closes its number
+
+
+class _OutputLostError(OSError):
+    """Standard output cannot be written to."""
+
+
+class _Output(io.FileIO):
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            raise _OutputLostError(error.errno, error.strerror) from error
+
+
+class _Errors(io.FileIO):
+    """What cannot be said on standard error goes unsaid: the work goes on."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return len(data)
+
+
+def _watch_streams() -> None:
+    """Tell a lost output from other failures; have no work stop for lost errors."""
+    for name, kind in (("stdout", _Output), ("stderr", _Errors)):
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.flush()
+            buffer = io.BufferedWriter(kind(stream.fileno(), "w", closefd=False))
+            by_line = name == "stderr" or stream.isatty()
+            # A name that it has no letters for is no crash.
+            watched = io.TextIOWrapper(
+                buffer, stream.encoding, errors="backslashreplace", line_buffering=by_line
+            )
+            setattr(sys, name, watched)
 
 
 def _style(text: str, *, fg: str, bold: bool) -> str:

@@ -1,14 +1,16 @@
-"""Write files whole or not at all, and hash them."""
+"""Write files whole or not at all, read, lock and hash them."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import os
 import secrets
 import stat
 from pathlib import Path
+from typing import IO, Any
 
 from nodemcu_tls_build.errors import OutputError
 
@@ -41,6 +43,18 @@ def make_directory(path: Path) -> None:
         raise explain_write_error(path, error) from error
 
 
+def try_lock(file: int | IO[Any]) -> bool:
+    """Lock an open file for this process alone, until it is closed; False: another has it.
+
+    Raises OSError on a file system without locks.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def write_file(path: Path, data: bytes | str, *, mode: int | None = None) -> bool:
     """Put `data` at `path`, so that a reader sees the old file or the new one, never a part.
 
@@ -61,6 +75,22 @@ def write_file(path: Path, data: bytes | str, *, mode: int | None = None) -> boo
         with contextlib.suppress(OSError):  # gone when it was renamed
             temp_path.unlink(missing_ok=True)
     return True
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """Return the contents of a regular file.
+
+    Raises OSError when it cannot be read, when it is no regular file, which might never end, and
+    when it has more than `limit` bytes.
+    """
+    # Without O_NONBLOCK the open would wait for somebody to write to a named pipe.
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file")
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise OSError(errno.EFBIG, f"it has more than {limit:,} bytes")
+    return data
 
 
 def hash_file(path: Path) -> str:

@@ -14,8 +14,16 @@ from nodemcu_tls_build.toolchain import Compiler, find_python
 _COMMON_FLAGS = (
     *("-mlongcalls", "-mtext-section-literals", "-std=gnu99", "-g", "-pipe"),
     *("-ffunction-sections", "-fdata-sections"),
+    # Upstream looks for overflows and null pointers in ways that the standard leaves undefined:
+    # unpack() of Lua checks `n <= 0` after the difference of two integers has wrapped.
+    *("-fno-strict-overflow", "-fno-delete-null-pointer-checks"),
 )
-_OWN_WARNINGS = ("-Wall", "-Wextra", "-Wshadow", "-Wmissing-prototypes", "-Werror")
+# The guard at the stack's end is 64 bytes, which a large frame steps over: no frame of ours is
+# large, and none has a size that is known only when it runs.
+_OWN_WARNINGS = (
+    *("-Wall", "-Wextra", "-Wshadow", "-Wmissing-prototypes", "-Werror"),
+    *("-Wframe-larger-than=512", "-Wvla", "-Walloca"),
+)
 # Compilers are told that they work here, so that the work directory's name is in no output.
 WORKING_DIR = Path("/proc/self/cwd")
 

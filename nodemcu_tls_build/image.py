@@ -1,16 +1,12 @@
-"""Read, check and put together flash images, and read what a build says of its own."""
+"""Read, check and put together flash images."""
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from nodemcu_tls_build.errors import ImageError
-from nodemcu_tls_build.files import hash_file
 from nodemcu_tls_build.memmap import DRAM, IRAM, KIB, find_credentials
 
 MAGIC = 0xE9
@@ -30,10 +26,8 @@ _HEADER = struct.Struct("<BBBBI")  # magic, segment count, mode, size and freque
 _SEGMENT = struct.Struct("<II")  # address, length
 
 # An ELF note: the sizes of its name and of what it says, its type (NT_GNU_BUILD_ID), its name.
-_BUILD_ID_SIZE = 20
-_BUILD_ID_NOTE = struct.pack("<III4s", 4, _BUILD_ID_SIZE, 3, b"GNU")
-
-_BUILD_AGAIN = "Run `nodemcu-tls build` again."
+BUILD_ID_SIZE = 20
+_BUILD_ID_NOTE = struct.pack("<III4s", 4, BUILD_ID_SIZE, 3, b"GNU")
 
 
 @dataclass(frozen=True)
@@ -63,29 +57,6 @@ class BootImage:
     entry: int
     segments: tuple[Segment, ...]
     length: int
-
-
-@dataclass(frozen=True)
-class ImageFile:
-    """A file of a build and where in flash it goes."""
-
-    path: Path
-    offset: int
-    length: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class BuildOutput:
-    """What `build.json` says about the images beside it; `flash_size` is the board's.
-
-    `build_id` are the 40 hexadecimal digits that `find_build_id` finds in the mapped image.
-    """
-
-    build_dir: Path
-    images: tuple[ImageFile, ...]
-    flash_size: int
-    build_id: str
 
 
 def parse_boot_image(data: bytes) -> BootImage:
@@ -134,9 +105,9 @@ def find_build_id(mapped: bytes) -> str | None:
 
     `mapped` are the bytes of flash from IROM_OFFSET on, which the linker's note begins.
     """
-    if not mapped.startswith(_BUILD_ID_NOTE) or len(mapped) < len(_BUILD_ID_NOTE) + _BUILD_ID_SIZE:
+    if not mapped.startswith(_BUILD_ID_NOTE) or len(mapped) < len(_BUILD_ID_NOTE) + BUILD_ID_SIZE:
         return None
-    return mapped[len(_BUILD_ID_NOTE) :][:_BUILD_ID_SIZE].hex()
+    return mapped[len(_BUILD_ID_NOTE) :][:BUILD_ID_SIZE].hex()
 
 
 def merge_flash_image(parts: Mapping[int, bytes]) -> bytes:
@@ -165,41 +136,6 @@ def pad_to_flash(image: bytes, flash_size: int) -> bytes:
             "Build a smaller profile, or for a board with more flash.",
         )
     return image.ljust(flash_size, ERASED)
-
-
-def load_build_output(build_dir: Path) -> BuildOutput:
-    """Read `build.json`; raise ImageError when there is no build or it cannot be understood."""
-    json_path = build_dir / "build.json"
-    try:
-        text = json_path.read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        what = "no build in" if build_dir.is_dir() else "no directory"
-        raise ImageError(
-            f"there is {what} {build_dir}", f"Make one: nodemcu-tls build --out {build_dir}"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ImageError(f"cannot read {json_path}: {error}", _BUILD_AGAIN) from error
-    try:
-        return _parse_build(build_dir, json.loads(text))
-    except (ValueError, KeyError, TypeError) as error:
-        raise ImageError(f"{json_path} is damaged: {error!r}", _BUILD_AGAIN) from error
-
-
-def check_image_files(output: BuildOutput) -> None:
-    """Raise ImageError when an image is not the one that the build made."""
-    for image in output.images:
-        try:
-            found = hash_file(image.path)
-        except OSError as error:
-            raise ImageError(
-                f"cannot read {image.path}: {error.strerror or error}", _BUILD_AGAIN
-            ) from error
-        if found != image.sha256:
-            raise ImageError(
-                f"{image.path} is not what the build made: SHA-256 {found}, "
-                f"build.json says {image.sha256}",
-                _BUILD_AGAIN,
-            )
 
 
 def _read_segments(data: bytes, count: int) -> tuple[tuple[Segment, ...], int]:
@@ -238,29 +174,3 @@ def _decode_flash(mode: int, size_and_frequency: int) -> tuple[str, int, str]:
     if frequency not in FLASH_FREQUENCIES:
         raise ImageError(f"the image's flash frequency {frequency:#x} is not known")
     return FLASH_MODES[mode], FLASH_SIZES[size], FLASH_FREQUENCIES[frequency]
-
-
-def _parse_build(build_dir: Path, build: Any) -> BuildOutput:
-    images = tuple(
-        ImageFile(
-            build_dir / Path(image["name"]).name,
-            int(image["offset"]),
-            int(image["length"]),
-            str(image["sha256"]),
-        )
-        for image in build["images"]
-    )
-    if not images:
-        raise ValueError("no images")
-    flash_size = int(build["flash_size"])
-    if "build_id" not in build:
-        raise ImageError(
-            f"the build in {build_dir} has no build id: an older nodemcu-tls made it", _BUILD_AGAIN
-        )
-    return BuildOutput(build_dir, images, flash_size, _check_build_id(build["build_id"]))
-
-
-def _check_build_id(text: str) -> str:
-    if len(bytes.fromhex(text)) != _BUILD_ID_SIZE:
-        raise ValueError(f"build_id is {text!r}")
-    return text

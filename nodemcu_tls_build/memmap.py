@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 KIB = 1024
+BOARDS = ("virtual",)  # the names of the boards on which things are where this file says
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nodemcu_tls_build.errors import OutputError
-from nodemcu_tls_build.files import explain_write_error, make_directory, write_file
+from nodemcu_tls_build.files import explain_write_error, make_directory, try_lock, write_file
 
 
 @contextmanager
@@ -39,14 +38,14 @@ def hold_directory(path: Path) -> Iterator[int]:
         raise explain_write_error(lock_path, error) from error
     with file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            is_ours = try_lock(file)
+        except OSError as error:  # a file system without locks
+            raise explain_write_error(lock_path, error) from error
+        if not is_ours:
             raise OutputError(
                 f"another build is running in {path.parent}",
                 "Wait for it to end, or build into another directory with --out.",
-            ) from error
-        except OSError as error:  # a file system without locks
-            raise explain_write_error(lock_path, error) from error
+            )
         yield file.fileno()
 
 

@@ -6,6 +6,7 @@ import contextlib
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -16,7 +17,10 @@ Args = Sequence[str | Path]
 _ASK_AFTER = 1.0  # seconds an interrupted child has before it is sent SIGINT once more
 _KILL_AFTER = 4.0  # seconds it has after that
 
+_LOOK_AFTER = 1.0  # seconds at most after which a limit is looked at again: it may have changed
+
 TIMED_OUT = 124  # exit code of a program that took longer than it was given, as of timeout(1)
+FELL_SILENT = 123  # exit code of one that printed nothing for longer than it was given
 
 
 class Stopper:
@@ -86,7 +90,7 @@ def run_capture(
     return result.stdout
 
 
-def run_live(  # noqa: PLR0913 -- what to run, and six ways to run it
+def run_live(  # noqa: PLR0913 -- what to run, and seven ways to run it
     args: Args,
     *,
     on_line: Callable[[str], None],
@@ -94,6 +98,7 @@ def run_live(  # noqa: PLR0913 -- what to run, and six ways to run it
     env: Mapping[str, str] | None = None,
     keep_open: Sequence[int] = (),
     timeout: float | None = None,
+    count_silence: Callable[[], float] | None = None,
     stoppers: Sequence[Stopper] = (),
 ) -> int:
     """Run a program, hand each line it prints to `on_line`, and return its exit code.
@@ -102,8 +107,10 @@ def run_live(  # noqa: PLR0913 -- what to run, and six ways to run it
     A child that dies by signal N gives 128 + N, as in a shell. When the wait is interrupted
     (Ctrl-C, or an error raised by `on_line`), the child is given 5 seconds to end by its own
     SIGINT handling, then killed, and the exception goes on. After `timeout` seconds it is ended
-    in the same way, and the exit code is TIMED_OUT; each of `stoppers` may end it, too. The child
-    and its children have the file descriptors in `keep_open` too.
+    in the same way, and the exit code is TIMED_OUT. `count_silence` tells how many seconds it may
+    take to its next line, from now on; when it takes longer, the exit code is FELL_SILENT. Each of
+    `stoppers` may end it, too. The child and its children have the file descriptors in `keep_open`
+    too.
     """
     command = [str(arg) for arg in args]
     try:
@@ -125,11 +132,12 @@ def run_live(  # noqa: PLR0913 -- what to run, and six ways to run it
         with contextlib.ExitStack() as stack:
             for stopper in stoppers:
                 stack.enter_context(stopper.watch(child))
-            limit = stack.enter_context(_limit(child, timeout))
+            limit = stack.enter_context(_Limit(child, timeout, count_silence))
             for line in child.stdout:
+                limit.note_line()  # first: what the line says may make the next one's time short
                 on_line(line.rstrip("\n"))
             code = _shell_code(child.wait())
-        return TIMED_OUT if limit.is_set() else code
+        return limit.code or code
     except BaseException:
         _stop(child)
         raise
@@ -162,28 +170,59 @@ def _stop(child: subprocess.Popen[str]) -> None:
     child.wait()
 
 
-@contextlib.contextmanager
-def _limit(child: subprocess.Popen[str], timeout: float | None) -> Iterator[threading.Event]:
-    """Interrupt the child when its time is up, kill it a little later; tell that by the event."""
-    expired, over = threading.Event(), threading.Event()
+class _Limit:
+    """Interrupt a child when its time is up, kill it a little later; `code` tells which time.
 
-    def wait() -> None:
-        if over.wait(timeout):
-            return
-        expired.set()
-        child.send_signal(signal.SIGINT)
-        if not over.wait(_ASK_AFTER + _KILL_AFTER):
-            child.kill()
+    A context: it ends with the wait for the child.
+    """
 
-    watcher = threading.Thread(target=wait, daemon=True) if timeout is not None else None
-    if watcher:
-        watcher.start()
-    try:
-        yield expired
-    finally:
-        over.set()
-        if watcher:
-            watcher.join()
+    def __init__(
+        self,
+        child: subprocess.Popen[str],
+        timeout: float | None,
+        count_silence: Callable[[], float] | None,
+    ) -> None:
+        self.code = 0
+        self._child = child
+        self._deadline = None if timeout is None else time.monotonic() + timeout
+        self._count_silence = count_silence
+        self._heard_at = time.monotonic()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def note_line(self) -> None:
+        """Take note that the child has printed a line."""
+        self._heard_at = time.monotonic()
+
+    def __enter__(self) -> _Limit:
+        if self._deadline is not None or self._count_silence:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _watch(self) -> None:
+        while True:
+            left, code = self._find_next()
+            if left <= 0:
+                break
+            if self._over.wait(min(left, _LOOK_AFTER)):
+                return
+        self.code = code
+        self._child.send_signal(signal.SIGINT)
+        if not self._over.wait(_ASK_AFTER + _KILL_AFTER):
+            self._child.kill()
+
+    def _find_next(self) -> tuple[float, int]:
+        """Return the seconds to the limit that is reached first, and the code that tells it."""
+        now = time.monotonic()
+        limits = [] if self._deadline is None else [(self._deadline - now, TIMED_OUT)]
+        if self._count_silence:
+            limits.append((self._heard_at + self._count_silence() - now, FELL_SILENT))
+        return min(limits)
 
 
 def _explain_start_error(command: Sequence[str], cwd: Path | None, error: OSError) -> BuildError:

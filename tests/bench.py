@@ -1,4 +1,4 @@
-"""Print how long a build and `--help` take: `.venv/bin/python tests/bench.py`."""
+"""Print what takes how long: `.venv/bin/python tests/bench.py`."""
 
 from __future__ import annotations
 
@@ -14,22 +14,30 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pki import make_authority, make_pem
+from virtual_device import run_device
 
 NODEMCU_TLS = str(Path(sys.executable).with_name("nodemcu-tls"))
 
 
-def run(*args: str) -> None:
-    subprocess.run([NODEMCU_TLS, *args], check=True, capture_output=True)
+def run(*args: str, text: str | None = None) -> None:
+    """Run a command with that as its input."""
+    subprocess.run([NODEMCU_TLS, *args], check=True, capture_output=True, text=True, input=text)
 
 
-def show(title: str, runs: int, *args: str, prepare: Callable[[], object] | None = None) -> None:
+def show(
+    title: str,
+    runs: int,
+    *args: str,
+    prepare: Callable[[], object] | None = None,
+    text: str | None = None,
+) -> None:
     """Print the median of the seconds that a command takes, and the extremes."""
     seconds = []
     for _ in range(runs):
         if prepare:
             prepare()
         start = time.perf_counter()
-        run(*args)
+        run(*args, text=text)
         seconds.append(time.perf_counter() - start)
     extremes = f"{min(seconds):.2f} to {max(seconds):.2f}"
     print(f"{title:14}{statistics.median(seconds):7.2f} s  ({extremes}, {runs} runs)", flush=True)
@@ -37,6 +45,26 @@ def show(title: str, runs: int, *args: str, prepare: Callable[[], object] | None
 
 def renew_ca() -> None:
     Path("ca.pem").write_bytes(make_pem(make_authority("ecdsa").certificate))
+
+
+def show_device(flash_path: Path) -> None:
+    """Print how long a virtual device takes to be flashed, compared and asked for an address."""
+    build_dir = Path("build")
+    address = next(
+        line.split()[0]
+        for line in (build_dir / "firmware.map").read_text().splitlines()
+        if line.endswith(" tls_conn_open")
+    )
+    report = f'print("{address}")\n'  # what a decoder finds in what the device shows
+    with run_device(build_dir, flash_path) as device:
+        show("flash", 3, "flash", device.url, prepare=lambda: wipe(flash_path))
+        show("nothing new", 3, "flash", device.url)
+        show("verify", 3, "verify", device.url)
+        show("look-up", 3, "monitor", device.url, "--reset", text=report)
+
+
+def wipe(flash_path: Path) -> None:
+    flash_path.write_bytes(b"\xff" * flash_path.stat().st_size)
 
 
 def main() -> None:
@@ -48,6 +76,7 @@ def main() -> None:
         show("nothing to do", 15, "build")
         show("CA changed", 7, "build", "--ca", "ca.pem", prepare=renew_ca)
         show("--help", 15, "--help")
+        show_device(Path("flash.bin"))
         os.chdir("/")
 
 

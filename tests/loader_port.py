@@ -19,7 +19,7 @@ from nodemcu_tls_build.emulator.bootloader import Bootloader
 from nodemcu_tls_build.emulator.chip import Chip
 from nodemcu_tls_build.emulator.faults import parse_faults
 from nodemcu_tls_build.emulator.flash_chip import FlashChip, PowerCut
-from nodemcu_tls_build.memmap import IROM_OFFSET, KIB
+from nodemcu_tls_build.memmap import BOARDS, IROM_OFFSET, KIB
 
 MIB = KIB * KIB
 _POLL = 0.01
@@ -38,6 +38,7 @@ def run_loader(flash_path: Path, *faults: str, size: int = MIB) -> Iterator[str]
     name = os.ttyname(terminal)
     os.close(terminal)
     over = threading.Event()
+    held: list[int] = []  # as long as it is open, no other terminal gets the name: esptool tries it
 
     def serve(flash: FlashChip) -> None:
         loader = None
@@ -52,6 +53,7 @@ def run_loader(flash_path: Path, *faults: str, size: int = MIB) -> Iterator[str]
             try:
                 answer = loader.receive(data)
             except PowerCut:
+                held.append(os.open(name, os.O_RDWR | os.O_NOCTTY))
                 break
             while answer and not parsed.deaf:
                 answer = answer[os.write(device, answer) :]
@@ -67,6 +69,8 @@ def run_loader(flash_path: Path, *faults: str, size: int = MIB) -> Iterator[str]
             with suppress(OSError):  # wakes it up: the port is opened and closed
                 os.close(os.open(name, os.O_RDWR | os.O_NOCTTY))
             thread.join()
+            for descriptor in held:
+                os.close(descriptor)
 
 
 def make_build(directory: Path, *, seed: int = 1, flash_size: int = MIB, nibble: int = 2) -> Path:
@@ -82,7 +86,9 @@ def make_build(directory: Path, *, seed: int = 1, flash_size: int = MIB, nibble:
         (directory / name).write_bytes(data)
         place = {"name": name, "offset": offset, "length": len(data)}
         images.append(place | {"sha256": sha256(data).hexdigest()})
-    report = {"flash_size": flash_size, "build_id": build_id.hex(), "images": images}
+    report: dict[str, object] = {"schema": 1, "flash_size": flash_size}
+    report |= {"build_id": build_id.hex(), "images": images}
+    report["profile"] = {"board": {"name": BOARDS[0], "flash_size": flash_size}}
     (directory / "build.json").write_text(json.dumps(report), encoding="utf-8")
     return directory
 

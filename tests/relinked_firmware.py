@@ -58,3 +58,9 @@ def relink(
     }
     rom = (whole_build / "bootrom.elf").read_bytes()
     return make_build(directory / "relinked", images, rom, 1024 * KIB)
+
+
+def relink_crashing(whole_build: Path, directory: Path) -> Path:
+    """Return a build whose scripts have crash(NAME)."""
+    wrapped = ["luaopen_base", "build_id_text", "cpu_watch"]
+    return relink(whole_build, directory, "crashes.c", wrapped=wrapped)

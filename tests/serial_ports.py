@@ -14,7 +14,8 @@ from pathlib import Path
 
 from emulated import NODEMCU_TLS
 
-from nodemcu_tls_build.image import load_build_output, pad_to_flash
+from nodemcu_tls_build.build_output import load_build_output
+from nodemcu_tls_build.image import pad_to_flash
 
 LIMIT = 60  # seconds for anything to happen
 
@@ -27,6 +28,7 @@ class FakeDevice:
         tty.setraw(self._terminal)
         self.port = os.ttyname(self._terminal)
         self.heard = b""
+        self.heard_all = b""
 
     def say(self, data: bytes) -> None:
         while data:
@@ -37,7 +39,9 @@ class FakeDevice:
         while text not in self.heard:
             ready, _, _ = select.select([self._device], [], [], LIMIT)
             assert ready, self.heard
-            self.heard += os.read(self._device, 4096)
+            part = os.read(self._device, 4096)
+            self.heard += part
+            self.heard_all += part
         self.heard = self.heard[self.heard.index(text) + len(text) :]
 
     def answer(self, reply: Callable[[bytes], bytes], lines: int) -> None:

@@ -64,7 +64,8 @@ def make_build(directory: Path, images: dict[int, bytes], rom: bytes, flash_size
     (directory / "bootrom.elf").write_bytes(rom)
     image = {"name": "0x00000.bin", "offset": 0, "length": 0, "sha256": sha256().hexdigest()}
     build_id = find_build_id(images[IROM_OFFSET]) or "00" * 20
-    build = {"build_id": build_id, "flash_size": flash_size, "images": [image]}
+    build = {"schema": 1, "build_id": build_id, "flash_size": flash_size, "images": [image]}
+    build["profile"] = {"board": {"name": "virtual", "flash_size": flash_size}}
     (directory / "build.json").write_text(json.dumps(build))
     return directory
 

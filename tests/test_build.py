@@ -27,8 +27,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from emulated import run_lua
 from pki import make_authority, make_pem
 
+from nodemcu_tls_build.build_output import load_build_output
 from nodemcu_tls_build.files import hash_file
-from nodemcu_tls_build.image import find_build_id, load_build_output
+from nodemcu_tls_build.image import find_build_id
 from nodemcu_tls_build.memmap import FLASH_WINDOW, IROM, IROM_OFFSET, KIB
 from nodemcu_tls_build.process import run_capture
 from nodemcu_tls_build.profile import load_profile

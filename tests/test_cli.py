@@ -125,6 +125,25 @@ def test_bug_keeps_its_traceback() -> None:
     assert result.stderr.endswith("ZeroDivisionError: division by zero\n")
 
 
+@pytest.mark.parametrize("closed", ["<&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (("device", "erase", "/dev/null"), 2),
+        (("device", "info", "/dev/null"), 1),
+        (("monitor", "/dev/null"), 1),
+        (("emulate", "--build", "/dev/null"), 1),
+    ],
+)
+def test_closed_streams(args: tuple[str, ...], code: int, closed: str) -> None:
+    """An error is an error and no crash, and is shown where it can be."""
+    shell = ["sh", "-c", f'"$@" {closed}', "sh", *CLI, *args]
+    result = subprocess.run(shell, check=False, capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (code, "")
+    assert "Traceback" not in result.stderr
+    assert ("Error: " in result.stderr) == ("2>&-" not in closed)
+
+
 def run_on_terminal(*args: str, **environment: str) -> bytes:
     screen, line = pty.openpty()
     variables = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
@@ -158,3 +177,32 @@ def test_reader_that_went_away() -> None:
     os.close(writer)
     assert result.returncode == 1
     assert result.stderr == ""
+
+
+def test_output_that_cannot_be_written(tmp_path: Path) -> None:
+    """A device may be the same: verify must not say that it differs."""
+    for args, code in ((("build", "--json", "--profile", "x"), 1), (("verify", "--json"), 2)):
+        with Path("/dev/full").open("w") as full:
+            result = subprocess.run(
+                [sys.executable, "-m", "nodemcu_tls_build", *args],
+                check=False,
+                stdin=subprocess.DEVNULL,
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=tmp_path,
+            )
+        assert (result.returncode, result.stderr.count("Error: ")) == (code, 1)
+        assert "Traceback" not in result.stderr
+
+
+def test_errors_that_cannot_be_told(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "nodemcu_tls_build", "verify", "--build", "none"],
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stderr=full,
+            cwd=tmp_path,
+        )
+    assert result.returncode == 2

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from emulated import run_lua
-from relinked_firmware import relink
+from relinked_firmware import relink_crashing
 
 from nodemcu_tls_build.memmap import DRAM, IRAM, IROM, STACK
 from nodemcu_tls_build.toolchain import find_compiler
@@ -68,7 +68,7 @@ def parse(text: str) -> Report:
 def crashing(whole_build: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a build whose scripts have crash(NAME); its ELF file lies in the directory above."""
     directory = tmp_path_factory.mktemp("crashing")
-    return relink(whole_build, directory, "crashes.c", wrapped=["luaopen_base"])
+    return relink_crashing(whole_build, directory)
 
 
 def crash(build_dir: Path, name: str) -> Report:
@@ -203,12 +203,60 @@ def test_panic(crashing: Path, name: str, reason: str, caller: str) -> None:
     assert callers.index(f"fault_{name}") < callers.index("inner") < callers.index("outer")
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("null_reason", "(no text at 0x00000000)"), ("endless_reason", "abcd(no text at 0x40108000)")],
+)
+def test_reason_that_is_no_text(crashing: Path, name: str, reason: str) -> None:
+    """All the rest of the report is there."""
+    report = crash(crashing, name)
+    assert report.fields["reason"] == reason
+    assert find_functions(crashing, report.number("epc1")) == [f"fault_{name}"]
+
+
 def test_crash_in_the_crash_report(crashing: Path) -> None:
+    """What had been told is there, then where the report ended."""
     result = run_lua(crashing, "crash('in_the_report')")
     assert result.returncode == 2
-    report = re.fullmatch(rf"\nPanic: \nCrash in the crash report at 0x({_HEX})\n", result.stdout)
+    report = re.fullmatch(
+        rf"\nPanic: with a report that fails\n{_SPECIAL}\n(?:a.*\n){{4}}ps=.*\n"
+        rf"\nCrash in the crash report at 0x(?P<second>{_HEX})\n",
+        result.stdout,
+    )
     assert report, result.stdout
-    assert find_functions(crashing, int(report[1], 16)) == ["read_byte"]
+    assert find_functions(crashing, int(report["epc1"], 16)) == ["fault_in_the_report"]
+    assert find_functions(crashing, int(report["second"], 16)) == ["fault_load"]
+
+
+def test_frame_that_steps_over_the_guard(crashing: Path) -> None:
+    report = crash(crashing, "large_frame")
+    assert report.fields["reason"] == "the stack is exhausted"
+    assert report.registers[1] < STACK.start
+    assert "fault_large_frame" in find_callers(crashing, report)
+
+
+@pytest.mark.parametrize(
+    ("endless", "function"),
+    [
+        ("while true do end", "luaV_execute"),
+        ("string.find(string.rep('a', 5000), '(.-)%1b')", None),
+    ],
+)
+def test_callback_that_does_not_end(crashing: Path, endless: str, function: str | None) -> None:
+    """The watchdog ends it, and the report says where it was; what only waits goes on."""
+    script = f"""
+        crash('impatient')
+        tmr.create():alarm(1500, tmr.ALARM_SINGLE, function() print('due') {endless} end)
+    """
+    result = run_lua(crashing, script)
+    due, text = result.stdout[:4], result.stdout[4:]
+    assert (result.returncode, due) == (2, "due\n"), result.stdout
+    report = parse(text)
+    assert report.fields["reason"] == "watchdog: one callback took all the time, or never ended"
+    assert report.number("ps") == 0x20
+    if function:
+        assert find_functions(crashing, report.number("epc1")) == [function]
+    assert "run_loop" in find_callers(crashing, report) or "main" in find_callers(crashing, report)
 
 
 def test_report_needs_nothing_of_flash(whole_build: Path) -> None:

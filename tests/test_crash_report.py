@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from emulated import run_lua
-from relinked_firmware import relink
+from relinked_firmware import relink_crashing
 
 from nodemcu_tls_build.monitor.causes import explain_exception, find_cause
 from nodemcu_tls_build.monitor.console import Console
@@ -112,6 +112,38 @@ def test_dumps_of_other_firmwares() -> None:
         assert (crash.cause, crash.reason) == (None, start)
 
 
+def test_report_that_crashed_itself() -> None:
+    """It is a crash, whatever of the report had come before."""
+    line = "Crash in the crash report at 0x40100123\n"
+    for before in ("", "\nPanic: \n", OURS[: OURS.index("build=")], OURS[: OURS.index("(cut)")]):
+        (crash,) = read_crashes(f"> {before}\n{line}nodemcu-tls build {ID}\n> ")
+        assert crash.second == 0x40100123
+    notes = decode(f"\nPanic: \n\n{line}".encode(), Path("/nonexistent"))
+    assert notes[0] == "Crash"
+    assert "The report ends there: it crashed itself, at 0x40100123" in notes
+
+
+def test_failed_allocation_of_arduino() -> None:
+    line = "last failed alloc call: 40201D29(512)\n"
+    for place in (">>>stack", "3fffff70"):
+        (crash,) = read_crashes(ARDUINO.replace(place, f"{line}{place}"))
+        assert (crash.failed_allocation, crash.damaged) == ((0x40201D29, 512), 0)
+        notes = decode(ARDUINO.replace(place, f"{line}{place}").encode(), Path("/nonexistent"))
+        assert "The last allocation to fail: 512 bytes, at 0x40201d29" in notes
+
+
+def test_stray_write_to_the_end_of_the_stack() -> None:
+    """Only the store that hits the guard tells; the main loop sees later that it was used up."""
+    panic = OURS.replace("Exception (29):", "Panic: the stack is exhausted")
+    hit = panic.replace("epc2=0x00000000", "epc2=0x40212345")
+    for text, words in (
+        (hit, "a wrong pointer"),
+        (panic, "Calls went too deep"),
+        (hit.replace("a1=0x3ffffe10", "a1=0x3fffe010"), "Calls went too deep"),
+    ):
+        assert words in decode(text.encode(), Path("/nonexistent"))[1]
+
+
 def test_what_is_no_dump() -> None:
     for text in (
         *("Exception (5):\n", "Panic: no\n> =1\n1\n", "epc1=0x40212345\n", "<<<stack<<<\n"),
@@ -193,7 +225,7 @@ def test_sentences(number: int, address: int | None, words: str) -> None:
 def crashing(whole_build: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a build whose scripts have crash(NAME), its ELF file in it."""
     directory = tmp_path_factory.mktemp("crashing")
-    build_dir = relink(whole_build, directory, "crashes.c", wrapped=["luaopen_base"])
+    build_dir = relink_crashing(whole_build, directory)
     shutil.copy(directory / "firmware.elf", build_dir)
     return build_dir
 
@@ -226,6 +258,13 @@ CALLERS = ["inner", "outer", "crash", "luaD_precall", "luaV_execute", "luaD_call
             "Crash: exception 0, IllegalInstruction",
             "An integer was divided by zero.",
             ["trap_zero_divisor", "__udivsi3", "fault_division"],
+        ),
+        (
+            "in_assembly",
+            "Crash: exception 15, LoadStorePIFAddrError",
+            "Data was to be read or written wrongly. The address belongs to nothing that answers: "
+            "a pointer is wrong, or a peripheral is off. The address is 0x20000000.",
+            ["memset", "fault_in_assembly"],
         ),
     ],
 )

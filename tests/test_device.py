@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import select
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -303,3 +305,24 @@ def test_program_in_ram(tmp_path: Path) -> None:
         result = port.run_esptool("--no-stub", "load-ram", tmp_path / "image")
         assert result.returncode == 0, result.stdout
     assert port.log[-1] == "The loader started a program in RAM, which is not emulated."
+
+
+_SIGNALLED = """
+import os, signal, sys
+from nodemcu_tls_build.emulator.guest import Guest
+
+def end(number, frame):
+    raise SystemExit(7)
+
+signal.signal(signal.SIGTERM, end)
+os.register_at_fork(before=lambda: os.kill(os.getpid(), signal.SIGTERM))
+Guest(["sleep", "60"])
+print("went on")
+"""
+
+
+def test_signal_while_the_emulator_is_started() -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", _SIGNALLED], check=False, capture_output=True, text=True, timeout=50
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (7, "", "")

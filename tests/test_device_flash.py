@@ -30,9 +30,8 @@ def run_cli(*args: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(autouse=True)
-def few_attempts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def few_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ESPTOOL_CONNECT_ATTEMPTS", "1")
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
 
 
 @pytest.fixture
@@ -98,6 +97,20 @@ def test_only_what_has_changed(build_dir: Path, flash_path: Path) -> None:
     assert result.comparison is None
 
 
+def test_what_was_checked_is_what_is_written(
+    build_dir: Path, flash_path: Path, tmp_path: Path
+) -> None:
+    """A build that is replaced in the midst of it is neither written nor compared with."""
+    request = FlashRequest(load_plan(build_dir))
+    expected = expect(build_dir, flash_path.read_bytes(), tmp_path)
+    (build_dir / "0x10000.bin").write_bytes(bytes(9000))
+    with run_loader(flash_path) as port:
+        result = flash_device(Line(port), request)
+    assert flash_path.read_bytes() == expected
+    assert result.comparison
+    assert result.comparison.build_id == request.plan.output.build_id
+
+
 def test_erasing_all_but_the_credentials(build_dir: Path, flash_path: Path, tmp_path: Path) -> None:
     before = flash_path.read_bytes()
     with run_loader(flash_path) as port:
@@ -106,6 +119,22 @@ def test_erasing_all_but_the_credentials(build_dir: Path, flash_path: Path, tmp_
     expected[CREDENTIALS] = before[CREDENTIALS]
     assert flash_path.read_bytes() == expected
     assert result.erased == ((0, CREDENTIALS.start), (CREDENTIALS.stop, MIB))
+
+
+def test_credentials_at_another_place_are_not_erased_unasked(
+    build_dir: Path, flash_path: Path
+) -> None:
+    """Firmware for 512 KiB has them where a build for 1 MiB may have its code."""
+    flash = bytearray(flash_path.read_bytes())
+    flash[:8] = bytes([0xE9, 0, 2, 0, 0, 0, 0, 0])  # the header of an image for 512 KiB
+    flash_path.write_bytes(flash)
+    request = FlashRequest(load_plan(build_dir), "firmware")
+    with (
+        run_loader(flash_path) as port,
+        pytest.raises(DeviceError, match="are at 0x77000, where its firmware wants them"),
+    ):
+        flash_device(Line(port), request)
+    assert flash_path.read_bytes() == flash
 
 
 def test_erasing_the_credentials_alone(build_dir: Path, flash_path: Path, tmp_path: Path) -> None:
@@ -227,15 +256,22 @@ def test_builds_that_cannot_be_flashed(build_dir: Path, tmp_path: Path) -> None:
     other = make_build(tmp_path / "other", flash_size=512 * KIB)
     with pytest.raises(BuildError, match="is for another board: its boot image says a flash of"):
         load_plan(other)
+    foreign = make_build(tmp_path / "foreign")
+    damage(foreign, profile={"board": {"name": "nonos", "flash_size": MIB}})
+    with pytest.raises(BuildError, match="is for another board: nonos, which is") as caught:
+        load_plan(foreign)
+    assert caught.value.hint
+    assert caught.value.hint.endswith("build for one of: virtual.")
     large = make_build(tmp_path / "large", flash_size=256 * KIB, nibble=1)
     load_plan(large)
     report = json.loads((large / "build.json").read_text())
     damage(large, images=[report["images"][0], report["images"][1] | {"offset": 0x36000}])
     with pytest.raises(BuildError, match="is for another board: it lacks an image"):
         load_plan(large)
-    images = [*report["images"], report["images"][0] | {"offset": 0x37000 - 100}]
+    images = [*report["images"], report["images"][0] | {"name": "more.bin", "offset": 0x37000}]
+    (large / "more.bin").write_bytes((large / "0x00000.bin").read_bytes())
     damage(large, images=images)
-    with pytest.raises(BuildError, match="is larger than the flash: it ends at 0x37260"):
+    with pytest.raises(BuildError, match="is larger than the flash: it ends at 0x372c4"):
         load_plan(large)
     (build_dir / "0x10000.bin").write_bytes(b"another")
     with pytest.raises(BuildError, match="is not what the build made"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,9 +22,8 @@ from nodemcu_tls_build.memmap import KIB, SECTOR, find_credentials
 
 
 @pytest.fixture(autouse=True)
-def few_attempts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def few_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ESPTOOL_CONNECT_ATTEMPTS", "1")
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
 
 
 def test_info_goes_by_the_header(tmp_path: Path) -> None:
@@ -75,11 +76,29 @@ def test_backup_and_restore(tmp_path: Path) -> None:
     assert path.read_bytes() == content
 
 
+def test_backup_over_another_with_every_stream_closed(tmp_path: Path) -> None:
+    """No file that esptool inherits takes the place of its input or output."""
+    path, saved_path = tmp_path / "flash.bin", tmp_path / "saved.bin"
+    path.write_bytes(bytes(range(256)) * KIB)
+    saved_path.write_bytes(b"an older backup")
+    saved_path.chmod(0o644)
+    command = [sys.executable, "-m", "nodemcu_tls_build", "device", "backup", str(saved_path)]
+    with run_loader(path, size=256 * KIB) as port:
+        shell = ["sh", "-c", '"$@" <&- >&- 2>&-', "sh", *command, port, "--force"]
+        assert subprocess.run(shell, check=False).returncode == 0
+    assert saved_path.read_bytes() == path.read_bytes()
+    assert stat.S_IMODE(saved_path.stat().st_mode) == 0o600
+
+
 def test_backups_that_are_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "saved.bin"
     path.write_bytes(b"precious")
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="exists already") as caught:
         back_up(Line("/dev/ttyNONE"), path)
+    assert "--force" in str(caught.value.hint)
+    for other in (tmp_path, Path("/dev/null")):
+        with pytest.raises(OutputError, match="is not a regular file"):
+            back_up(Line("/dev/ttyNONE"), other, force=True)
     with pytest.raises(OutputError, match="there is no directory"):
         back_up(Line("/dev/ttyNONE"), tmp_path / "none" / "saved.bin")
     assert path.read_bytes() == b"precious"
@@ -88,8 +107,8 @@ def test_backups_that_are_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         run_loader(tmp_path / "flash.bin", size=256 * KIB) as port,
         pytest.raises(DeviceError, match="the backup is not what the flash holds"),
     ):
-        back_up(Line(port), tmp_path / "other.bin")
-    assert not (tmp_path / "other.bin").exists()
+        back_up(Line(port), path, force=True)
+    assert path.read_bytes() == b"precious"
 
 
 def test_restoring_what_is_no_backup_of_that_flash(tmp_path: Path) -> None:
@@ -111,11 +130,34 @@ def test_erasing_all_but_the_credentials(tmp_path: Path) -> None:
     flash[find_credentials(MIB) + 4 * SECTOR] = 0x34
     (tmp_path / "flash.bin").write_bytes(flash)
     with run_loader(tmp_path / "flash.bin", size=2 * MIB) as port:
-        ranges = erase(Line(port), keep_credentials=True)
+        ranges, kept = erase(Line(port), keep_credentials=True)
     assert ranges == [(0, 0xF7000), (0xFB000, 0x200000)]
+    assert kept == [(0xF7000, 0xFB000)]
     expected = bytearray(b"\xff" * 2 * MIB)
     expected[find_credentials(MIB) + 3 * SECTOR] = 0x12
     assert (tmp_path / "flash.bin").read_bytes() == expected
+
+
+def test_credentials_are_kept_where_no_firmware_says_their_place(tmp_path: Path) -> None:
+    flash = bytearray(b"\xff" * 2 * MIB)
+    place = find_credentials(MIB)
+    sector = make_sector(0, 5, CERTIFICATE)
+    flash[place : place + len(sector)] = sector
+    flash[0x5000] = 0x12
+    (tmp_path / "flash.bin").write_bytes(flash)
+    with run_loader(tmp_path / "flash.bin", size=2 * MIB) as port:
+        for _ in range(2):  # the second time there is nothing else
+            _, kept = erase(Line(port), keep_credentials=True)
+            assert kept == [(place, place + 4 * SECTOR)]
+    flash[0x5000] = 0xFF
+    assert (tmp_path / "flash.bin").read_bytes() == flash
+
+
+def test_a_backup_is_a_regular_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(ImageError, match="it is not a regular file"):
+            restore(Line("/dev/ttyNONE"), path)
 
 
 def test_erasing_wants_to_be_sure() -> None:

@@ -14,11 +14,17 @@ import pytest
 from builds import load_report
 from emulated import NODEMCU_TLS
 from virtual_device import run_device
+from warm_esptool import use_warm_esptool
 
+from nodemcu_tls_build.device.flash import FlashRequest, flash_device
+from nodemcu_tls_build.device.plan import load_plan
+from nodemcu_tls_build.device.tool import Line
+from nodemcu_tls_build.errors import DeviceError
 from nodemcu_tls_build.memmap import IROM_OFFSET, KIB
 
 _LIMIT = 300
-_PLACES = int(os.environ.get("POWER_CUTS", "20"))  # each takes seconds of both cores
+_PLACES = 100
+_PARTS = 4
 _AT_ONCE = 6  # a flash waits more than it computes
 _SMALL = 20 * KIB
 
@@ -124,9 +130,15 @@ def cut_mapped_image(firmware: Path, build_dir: Path) -> int:
     return sum(image["length"] for image in report["images"])
 
 
-def test_power_cut_at_many_places(firmware: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", range(_PARTS))
+def test_power_cut_at_many_places(
+    part: int, firmware: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command is called as a function, the device and esptool are processes."""
+    use_warm_esptool(monkeypatch)
     build_dir = tmp_path / "build"
     programmed = cut_mapped_image(firmware, build_dir)
+    request = FlashRequest(load_plan(build_dir), verify=False)
     places = [0, 1, 255, 256, 257, 4095, 4096, 4097]  # of the bytes erased and programmed
     others = range(4098, 2 * programmed)  # at least as many are erased
     places += random.Random(8266).sample(others, _PLACES - len(places))  # noqa: S311 -- no secret
@@ -134,10 +146,15 @@ def test_power_cut_at_many_places(firmware: Path, tmp_path: Path) -> None:
     def cut(place: int) -> None:
         flash_path = tmp_path / f"{place}.bin"
         with run_device(build_dir, flash_path, "--fault", f"power-cut={place}") as device:
-            check_failure(run_cli("flash", device.url, "--build", build_dir), "writing the flash")
-            result = run_cli("flash", device.url, "--build", build_dir, "--no-verify")
-            assert result.returncode == 0, f"{place}: {result.stdout}{result.stderr}"
+            line = Line(device.url)
+            with pytest.raises(DeviceError, match=r"^writing the flash on .* failed: ") as caught:
+                flash_device(line, request)
+            assert caught.value.hint
+            assert "the power has failed" in device.log()
+            result = flash_device(line, request)
+        assert "0x10000.bin" in result.written, place
         check_flashed(build_dir, flash_path)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        assert len(list(pool.map(cut, places))) == _PLACES
+        mine = places[part::_PARTS]
+        assert len(list(pool.map(cut, mine))) == len(mine)

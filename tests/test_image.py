@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import random
 import struct
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from synthetic_elf import SHF_ALLOC, SHF_WRITE, Section, make_elf
 
 from nodemcu_tls_build.errors import ImageError
 from nodemcu_tls_build.image import (
-    check_image_files,
     find_build_id,
-    load_build_output,
     merge_flash_image,
     pad_to_flash,
     parse_boot_image,
@@ -211,52 +206,6 @@ def test_the_credentials_are_not_the_images() -> None:
     pad_to_flash(bytes(487_425), 1024 * KIB)
 
 
-def write_build(build_dir: Path) -> dict[str, Any]:
-    build_dir.mkdir()
-    images = []
-    for name, offset, data in (("0x00000.bin", 0, GOOD), ("0x10000.bin", 0x10000, b"code")):
-        (build_dir / name).write_bytes(data)
-        digest = hashlib.sha256(data).hexdigest()
-        images.append({"name": name, "offset": offset, "length": len(data), "sha256": digest})
-    build = {"build_id": BUILD_ID, "flash_size": 1024 * 1024, "images": images}
-    (build_dir / "build.json").write_text(json.dumps(build), encoding="utf-8")
-    return build
-
-
-def test_build_output(tmp_path: Path) -> None:
-    write_build(tmp_path / "out")
-    output = load_build_output(tmp_path / "out")
-    assert output.flash_size == 1024 * 1024
-    assert output.build_id == BUILD_ID
-    assert [image.offset for image in output.images] == [0, 0x10000]
-    assert output.images[0].path == tmp_path / "out" / "0x00000.bin"
-    check_image_files(output)
-
-
-def test_no_build_says_how_to_make_one(tmp_path: Path) -> None:
-    for build_dir, what in ((tmp_path, "no build in"), (tmp_path / "none", "no directory")):
-        with pytest.raises(ImageError, match=what) as caught:
-            load_build_output(build_dir)
-        assert caught.value.hint == f"Make one: nodemcu-tls build --out {build_dir}"
-
-
-def test_build_of_before_there_were_build_ids(tmp_path: Path) -> None:
-    build = write_build(tmp_path / "out")
-    del build["build_id"]
-    (tmp_path / "out" / "build.json").write_text(json.dumps(build), encoding="utf-8")
-    with pytest.raises(ImageError, match="an older nodemcu-tls made it") as caught:
-        load_build_output(tmp_path / "out")
-    assert caught.value.hint == "Run `nodemcu-tls build` again."
-
-
-@pytest.mark.parametrize("build_id", ["", "0123", "00" * 21, "no digits", None, 7])
-def test_build_id_that_is_none(tmp_path: Path, build_id: object) -> None:
-    build = write_build(tmp_path / "out") | {"build_id": build_id}
-    (tmp_path / "out" / "build.json").write_text(json.dumps(build), encoding="utf-8")
-    with pytest.raises(ImageError, match=r"build\.json is damaged"):
-        load_build_output(tmp_path / "out")
-
-
 def test_find_build_id() -> None:
     assert find_build_id(NOTE) == find_build_id(NOTE + b"code") == BUILD_ID
     for length in range(len(NOTE)):
@@ -264,25 +213,3 @@ def test_find_build_id() -> None:
     assert find_build_id(b"\xff" * 64) is None
     for position in range(16):
         assert find_build_id(NOTE[:position] + b"\x7f" + NOTE[position + 1 :]) is None
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "{", "[]", "{}", '{"images": [], "flash_size": 1}', '{"images": [{}], "flash_size": 1}'],
-)
-def test_damaged_build_json(tmp_path: Path, text: str) -> None:
-    (tmp_path / "build.json").write_text(text, encoding="utf-8")
-    with pytest.raises(ImageError, match=r"build\.json is damaged"):
-        load_build_output(tmp_path)
-
-
-def test_changed_or_missing_image_file(tmp_path: Path) -> None:
-    write_build(tmp_path / "out")
-    output = load_build_output(tmp_path / "out")
-    (tmp_path / "out" / "0x10000.bin").write_bytes(b"edit")
-    with pytest.raises(ImageError, match=r"0x10000\.bin is not what the build made") as caught:
-        check_image_files(output)
-    assert caught.value.hint == "Run `nodemcu-tls build` again."
-    (tmp_path / "out" / "0x10000.bin").unlink()
-    with pytest.raises(ImageError, match="No such file"):
-        check_image_files(output)

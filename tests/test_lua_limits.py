@@ -60,6 +60,8 @@ def test_recursion_through_c(firmware: Path, call: str) -> None:
         ("local t while true do t = { t } end", "not enough memory"),
         ("return unpack({}, 1, 1e6)", "too many results to unpack"),
         ("return unpack({}, 1, 5000)", "too many results to unpack"),
+        ("return unpack({}, -2 ^ 31, 2 ^ 31 - 1)", "too many results to unpack"),
+        ("return unpack({}, 0, 2 ^ 31 - 1)", "too many results to unpack"),
         ("string.format('%100d', 1)", "invalid format (width or precision too long)"),
         ("string.find('a', ('()'):rep(50))", ("too many captures", "pattern too complex)")),
     ],
@@ -76,6 +78,23 @@ def test_too_much(firmware: Path, statement: str, reason: str | tuple[str, ...])
     assert first.startswith("false\t")
     assert first.endswith(reason)
     assert second == f"true\t{'x' * 5000}"
+
+
+def test_option_for_the_c_api_only(firmware: Path) -> None:
+    """Lua 5.1 crashes on it: it takes a function from the stack that is not there."""
+    script = """
+        for _, options in ipairs { ">S", "S>", ">" } do
+          print(pcall(debug.getinfo, 1, options))
+        end
+        print(pcall(debug.getinfo, coroutine.create(print), 1, ">f"))
+        local function f() return debug.getinfo(1, "l").currentline end
+        print(f(), debug.getinfo(print, "S").what, debug.getinfo(1).short_src)
+    """
+    result = run_lua(firmware, script)
+    assert result.returncode == 0, result.stdout
+    lines = result.stdout.splitlines()
+    assert all(line.endswith("(invalid option)") for line in lines[:4])
+    assert lines[4] == "6\tC\ttest.lua"
 
 
 @pytest.mark.parametrize("count", [30, 1000])

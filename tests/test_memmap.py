@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import get_args
 
 from nodemcu_tls_build import memmap
+from nodemcu_tls_build.profile.model import Board
 from nodemcu_tls_build.resources import app_dir
 
 UNITS = {"": 1, "K": 1024, "M": 1024 * 1024}
@@ -75,3 +77,7 @@ def test_covers() -> None:
     assert not region.covers(0x110)
     assert not region.covers(0x100, 0x11)
     assert not region.covers(0xF8, 0x10)
+
+
+def test_boards_are_those_of_a_profile() -> None:
+    assert get_args(Board.model_fields["name"].annotation) == memmap.BOARDS

@@ -20,8 +20,8 @@ from serial_ports import LIMIT, FakeDevice, boot_on_port, make_flash, open_devic
 from test_crash_report import OURS
 from virtual_device import run_device
 
+from nodemcu_tls_build.build_output import load_build_output
 from nodemcu_tls_build.errors import DeviceError
-from nodemcu_tls_build.image import load_build_output
 from nodemcu_tls_build.monitor.batch import Batch, BatchRequest
 from nodemcu_tls_build.monitor.console import Console
 from nodemcu_tls_build.monitor.link import Link
@@ -208,6 +208,30 @@ def test_crash_ends_a_script(device: FakeDevice, firmware: Path) -> None:
         output, _ = monitor.communicate(timeout=LIMIT)
         assert monitor.returncode == 0
         assert b"--- Crash: exception 29" in output
+
+
+def test_output_that_is_full(device: FakeDevice) -> None:
+    device.say(b"a word\n")
+    with Path("/dev/full").open("wb") as full:
+        process = subprocess.Popen(
+            [*NODEMCU_TLS, "monitor", device.port, "--timeout", "60"],
+            stdin=subprocess.PIPE,
+            stdout=full,
+            stderr=subprocess.PIPE,
+        )
+        try:
+            assert process.stdin
+            process.stdin.write(b"=0\n")  # it asks for a prompt, so it listens
+            process.stdin.flush()
+            device.wait_for(b"\r")
+            device.say(b"a word\n")
+            _, errors = process.communicate(timeout=LIMIT)
+        finally:
+            process.kill()
+    assert process.returncode == 1
+    first, second = errors.decode().splitlines()
+    assert first == "Error: cannot write standard output: No space left on device"
+    assert second.startswith("Hint: ")
 
 
 def test_build_that_is_not_there(device: FakeDevice, tmp_path: Path) -> None:

@@ -19,10 +19,10 @@ import pytest
 from emulated import NODEMCU_TLS
 from screens import ScreenText
 from serial_ports import LIMIT, FakeDevice, boot_on_port, make_flash, open_device, plug
-from test_crash_report import OURS
+from test_crash_report import ID, OURS
 from virtual_device import run_device
 
-from nodemcu_tls_build.image import load_build_output
+from nodemcu_tls_build.build_output import load_build_output
 from nodemcu_tls_build.monitor.typist import LONGEST_LINE
 
 
@@ -171,6 +171,60 @@ def test_output_while_a_line_is_typed(
     screen.wait_for("\n--- This port cannot reset the device: it has no RTS.\n")
     screen.type("\x1d")
     screen.check_end(0)
+
+
+@pytest.mark.parametrize("event", [OURS, f"nodemcu-tls build {ID}\n"])
+def test_lines_that_wait_when_the_device_starts_anew(
+    device: FakeDevice, open_screen: Callable[..., Screen], event: str
+) -> None:
+    """They were meant for the device as it was."""
+    screen = open_screen(device.port)
+    screen.wait_for("resets the device.\n")
+    device.say(b"> ")
+    screen.wait_for("\n> ")
+    screen.type("\x1b[200~=1\n=2\n=3\x1b[201~")
+    screen.wait_for("=3")
+    screen.type("\r")
+    device.wait_for(b"=1\r")
+    device.say(f"=1\n{event}".encode())
+    screen.wait_for("\n--- 2 lines were not sent: the device has started anew.\n")
+    device.say(b"> ")
+    screen.wait_for("\n> ", 2)
+    screen.type("=4\r")
+    device.wait_for(b"=4\r")
+    assert device.heard == b""
+    assert b"=2" not in device.heard_all
+
+
+def test_device_that_hangs_and_unfinished_chunk(
+    device: FakeDevice, open_screen: Callable[..., Screen]
+) -> None:
+    screen = open_screen(device.port)
+    screen.wait_for("resets the device.\n")
+    device.say(b"> ")
+    screen.wait_for("\n> ")
+    screen.type("for\r")
+    device.wait_for(b"for\r")
+    device.say(b"for\n>> ")
+    screen.wait_for("\n>> ")
+    screen.type("half\x03")
+    device.wait_for(b"\x03")
+    device.say(b"\n> ")
+    screen.wait_for("\n> ", 2)
+    screen.type("while true do end\r")
+    screen.wait_for("--- No prompt since the last line: the device is busy, or hangs.")
+
+
+def test_suspension_where_no_shell_is(
+    device: FakeDevice, open_screen: Callable[..., Screen]
+) -> None:
+    """Ctrl-Z is no letter; the line is as it was when nobody can stop and go on with it."""
+    screen = open_screen(device.port)
+    screen.wait_for("resets the device.\n")
+    device.say(b"> ")
+    screen.wait_for("\n> ")
+    screen.type("half\x1a a line\r")
+    device.wait_for(b"half a line\r")
 
 
 def test_keys_while_the_device_talks(

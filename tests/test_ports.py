@@ -28,7 +28,7 @@ def lock_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Keep the locks of this test to itself."""
     path = tmp_path / "runtime"
     path.mkdir()
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(path))
+    monkeypatch.setattr(lock, "_DIRECTORY", path)
     return path
 
 
@@ -144,7 +144,8 @@ with hold_port(sys.argv[1]):
 """
 
 
-def test_one_process_a_port(port: str, tmp_path: Path) -> None:
+def test_one_process_a_port(port: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # the other process has the lock where everybody has it
     (tmp_path / "by-id").symlink_to(port)
     holder = subprocess.Popen(
         [sys.executable, "-c", _HOLDER, str(tmp_path / "by-id")],
@@ -230,13 +231,11 @@ def test_a_lock_is_no_link(lock_dir: Path) -> None:
     assert not (lock_dir / "elsewhere").exists()
 
 
-def test_locks_where_there_is_no_runtime_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "none"))
-    monkeypatch.setattr(lock.tempfile, "gettempdir", lambda: str(tmp_path))
-    with hold_port("rfc2217://127.0.0.1:4000"):
-        assert [path.name[:12] for path in tmp_path.glob("*.lock")] == ["nodemcu-tls-"]
+def test_the_lock_is_the_same_in_any_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = lock.find_lock(URL)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/nowhere")
+    monkeypatch.setenv("TMPDIR", "/nowhere")
+    assert lock.find_lock(URL) == path
 
 
 def plug_in(monkeypatch: pytest.MonkeyPatch, *found: tuple[str, int | None, str]) -> None:

@@ -155,6 +155,25 @@ def test_live_ends_a_child_whose_time_is_up(monkeypatch: pytest.MonkeyPatch) -> 
     assert run_live(["sh", "-c", "exit 3"], on_line=lines.append, timeout=60) == 3
 
 
+def test_live_ends_a_child_that_falls_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each line starts the time anew, and what it says may change how long that is."""
+    monkeypatch.setattr(process, "_ASK_AFTER", 0.1)
+    monkeypatch.setattr(process, "_KILL_AFTER", 0.1)
+    lines: list[str] = []
+    ticking = "for n in 1 2 3 4 5 6; do echo $n; sleep 0.4; done; echo $$; exec sleep 600"
+
+    def count_silence() -> float:
+        return 0.5 if len(lines) > 6 else 2.0
+
+    code = run_live(
+        ["sh", "-c", ticking], on_line=lines.append, timeout=600, count_silence=count_silence
+    )
+    assert code == process.FELL_SILENT
+    assert len(lines) == 7
+    assert not _is_alive(int(lines[6]))
+    assert run_live(["true"], on_line=lines.append, count_silence=count_silence) == 0
+
+
 def test_a_stopper_ends_what_other_threads_run() -> None:
     stopper = process.Stopper()
     pids: list[int] = []

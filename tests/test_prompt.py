@@ -248,3 +248,14 @@ def wait_for(screen: int, text: bytes) -> bytes:
         assert ready, shown
         shown += os.read(screen, 4096)
     return shown
+
+
+def test_interrupt_drops_what_was_typed(firmware: Path) -> None:
+    with Console(firmware) as console:
+        console.wait_for("\n> ")
+        console.type("for i = 1, 2 do\rprint(i)\r")
+        console.wait_for(">> print(i)\n>> ")
+        console.type("x = \x03=1 + 1\r")
+        assert console.wait_for("\n2\n> ") == "x = \n> =1 + 1"
+        console.type("rubbish\x03=3\r")
+        assert console.wait_for("\n3\n> ") == "rubbish\n> =3"

@@ -56,8 +56,10 @@ def image_dir(guest_path: Path, tmp_path: Path) -> Path:
     (directory / "bootrom.elf").write_bytes(guest_path.read_bytes())
     (directory / "flash.bin").write_bytes(IMAGE)
     image = {"name": "0x00000.bin", "offset": 0, "length": 0, "sha256": sha256().hexdigest()}
+    build = {"schema": 1, "build_id": "00" * 20, "flash_size": FLASH_SIZE, "images": [image]}
+    build["profile"] = {"board": {"name": "virtual", "flash_size": FLASH_SIZE}}
     (directory / "build.json").write_text(
-        json.dumps({"build_id": "00" * 20, "flash_size": FLASH_SIZE, "images": [image]}),
+        json.dumps(build),
         encoding="utf-8",
     )
     return directory
@@ -285,7 +287,7 @@ def test_kept_flash_that_cannot_be_one(image_dir: Path, tmp_path: Path) -> None:
     wrong_path = tmp_path / "wrong.bin"
     wrong_path.write_bytes(b"too short")
     for path, message in (
-        (wrong_path, "has 9 bytes, the board's flash has 1,048,576"),
+        (wrong_path, "has 9 bytes, the flash has 1,048,576"),
         (Path("/dev/null"), "is not a regular file"),
         (tmp_path, "Is a directory"),
         (tmp_path / "none" / "chip.bin", "No such file"),

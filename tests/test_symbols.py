@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from synthetic_elf import Section, make_elf
 
+from nodemcu_tls_build.build_output import load_build_output
 from nodemcu_tls_build.errors import ImageError
-from nodemcu_tls_build.image import load_build_output
 from nodemcu_tls_build.memmap import IRAM, IROM
 from nodemcu_tls_build.monitor.symbols import Symbols
 from nodemcu_tls_build.toolchain import find_compiler

@@ -11,6 +11,7 @@ from nodemcu_tls_build.device import tool
 from nodemcu_tls_build.device.chip import identify_chip
 from nodemcu_tls_build.device.regions import erase_ranges, read_flash
 from nodemcu_tls_build.device.tool import Line, Step
+from nodemcu_tls_build.emulator.bootloader_stub import StubLoader
 from nodemcu_tls_build.errors import DeviceError
 
 
@@ -19,6 +20,30 @@ def test_time_for_the_largest_flash_on_the_usual_line() -> None:
     assert 2 * (16 * MIB * 10 / 115200) < seconds < 3 * 3600
     assert Step("", transfer=MIB).count_seconds(9600) > MIB * 10 / 9600
     assert Step("").count_seconds(921600) == Step("").count_seconds(300)
+
+
+def test_how_long_esptool_may_be_silent() -> None:
+    erase = Step("", changes=MIB)
+    connecting = ["esptool v5.6.0", "Connecting..."]
+    assert erase.count_silence([]) == erase.count_silence(connecting) == 60
+    greeting = [*connecting, "", "Uploading stub flasher...", "Running stub flasher..."]
+    assert erase.count_silence(greeting) == 10
+    assert erase.count_silence([*greeting, "Stub flasher running."]) == 120
+    already = "Stub flasher is already running. No upload is necessary."
+    assert erase.count_silence([*connecting, already]) == 120
+    assert erase.count_silence(connecting) < erase.count_seconds(115200)
+
+
+def test_a_stub_whose_greeting_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """esptool reads it without a limit of time."""
+    monkeypatch.setattr(tool, "_GREETING_TIME", 1)
+    monkeypatch.setattr(StubLoader, "start", lambda _: b"\xc0OH")
+    with (
+        run_loader(tmp_path / "flash.bin") as port,
+        pytest.raises(DeviceError, match="failed: the device stopped answering") as caught,
+    ):
+        identify_chip(Line(port))
+    assert caught.value.hint
 
 
 def test_a_run_that_comes_to_no_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import stat
 from pathlib import Path
 
@@ -155,6 +156,16 @@ def test_hint_at_the_baud_rate() -> None:
     assert listen((noise, 0), (b"\nnodemcu-tls build\n> ", 1), (noise * 20, 2), (b"", 20)) == []
     assert listen((b"hello world\n", 0), (noise * 20, 2), (b"", 20)) == []
     assert listen((b"", 20)) == []
+    assert len(listen((b"\xfe\x00\x80\xf8\x00", 0), (b"", 6))) == 1  # a banner at a twelfth
+    assert listen((b"\xfe\x00", 0), (b"", 6)) == []
+
+
+def test_garbage_of_each_start_is_counted_anew() -> None:
+    console = Console(Decoder(NO_BUILD), 0)
+    for start in range(4):
+        assert not any(shown.notes for shown in console.feed(b"\xfe\x00\x80", start))
+        console.start_over()
+    assert not any(shown.notes for shown in console.feed(b"", 20))
 
 
 def test_log(tmp_path: Path) -> None:
@@ -181,6 +192,13 @@ def test_log_that_cannot_be_written(tmp_path: Path) -> None:
         log.write(b"two")
     assert len(warnings) == 1
     assert "No space left on device" in warnings[0]
-    for path in (tmp_path, tmp_path / "missing" / "log"):
-        with pytest.raises(OutputError, match="cannot write"):
+    os.mkfifo(tmp_path / "pipe")
+    for path, hint in (
+        (tmp_path, "A directory stands there"),
+        (tmp_path / "missing" / "log", "Make the directory"),
+        (tmp_path / "pipe", "Start its reader"),
+    ):
+        with pytest.raises(OutputError, match="cannot write") as caught:
             Log(path, warnings.append)
+        assert caught.value.hint
+        assert hint in caught.value.hint

@@ -40,6 +40,17 @@ def test_what_a_receiver_makes_of_another_rate() -> None:
     assert hear(b"\x00", sent_at=BAUD, heard_at=100 * BAUD) == b"\x00"
 
 
+def test_hearing_goes_on_after_a_byte_at_another_rate() -> None:
+    # Twice as fast a receiver has no stop bit after the first 0x00, which is low for 18 of its
+    # bits: it waits for the line to be high, so that the next start bit is one again.
+    assert hear(b"\x00\xff\x00", sent_at=BAUD, heard_at=2 * BAUD) == b"\x00\xfe\x00"
+    # One that is half as fast takes the second byte for the rest of the first; its own stop bit
+    # falls into the high end of that, and the third byte is heard like the first.
+    assert hear(b"\x00\xff\x00", sent_at=2 * BAUD, heard_at=BAUD) == b"\xf8\xf8"
+    # A line that stays low to the end is no further byte.
+    assert hear(b"\x00", sent_at=2 * BAUD, heard_at=5 * BAUD) == b"\x00"
+
+
 def test_without_faults() -> None:
     assert send(Faults(), b"\xc0ab\xc0", b"", bytes(range(256))) == b"\xc0ab\xc0" + bytes(
         range(256)

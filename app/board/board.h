@@ -37,6 +37,12 @@ void board_set_epoch(int64_t seconds, uint32_t microseconds);
 /* Sleep until a device has something or `milliseconds` have passed; may return early. */
 void board_idle(uint32_t milliseconds);
 
+/*
+ * Crash when this is not called again for so many seconds, 100 at most; the time in board_idle(),
+ * and until the console takes what is written to it, does not count.
+ */
+void board_watchdog(uint32_t seconds);
+
 /* Fill `buffer` from the board's random source. Returns 0 or BOARD_ERR_IO. */
 int board_random(void *buffer, size_t length);
 

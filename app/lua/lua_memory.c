@@ -4,6 +4,8 @@
 
 #include <lua.h>
 
+#include "cpu.h"
+
 struct lua_State *lua_running;
 unsigned char lua_memory_failed;
 
@@ -11,6 +13,7 @@ void *lua_memory_allocate(void *context, void *block, size_t old_size, size_t ne
 {
     (void)context;
     (void)old_size;
+    (void)stack_room(); /* panics when there is none: this is called everywhere */
     if (new_size == 0) {
         free(block);
         return NULL;

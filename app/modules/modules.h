@@ -9,6 +9,7 @@
 
 #include <lua.h>
 
+int luaopen_debug_safe(lua_State *L);
 int luaopen_net(lua_State *L);
 int luaopen_node(lua_State *L);
 int luaopen_os_small(lua_State *L);

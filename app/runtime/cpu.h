@@ -9,8 +9,10 @@
 
 uint32_t cpu_ticks(void);
 void cpu_wait(uint32_t ticks);
+/* Crash in `ticks` of CCOUNT unless this is called again before; cpu_wait() ends it. In IRAM. */
+void cpu_watch(uint32_t ticks);
 
-/* Bytes of the stack below the caller's frame. */
+/* Bytes of the stack below the caller's frame; panics when that has left the stack. */
 size_t stack_room(void);
 /* Bytes of the stack that were never used since start. 0 means that it overflowed. */
 size_t stack_unused(void);

@@ -16,6 +16,7 @@
 #define STACK_BYTES 2048u
 #define LINE_BYTES 16u
 #define REASON_LENGTH 120
+#define WATCHDOG "watchdog: one callback took all the time, or never ended"
 
 static uint32_t reporting;
 
@@ -66,10 +67,23 @@ static void print_number(uint32_t number)
     board_console_write(&ones, 1);
 }
 
-/* The reason may lie in flash: believe nothing. */
+/* Whether there is memory that can be read. */
+static bool is_memory(uint32_t address)
+{
+    return (address >= LX106_DRAM_BASE && address < LX106_STACK_TOP) ||
+           address - LX106_IRAM_BASE < LX106_IRAM_SIZE ||
+           address - LX106_FLASH_WINDOW < LX106_FLASH_WINDOW_SIZE;
+}
+
+/* The reason may lie in flash, or be no pointer: believe nothing. */
 static void print_reason(const char *reason)
 {
     for (unsigned i = 0; i < REASON_LENGTH; i++) {
+        if (!is_memory((uint32_t)reason + i)) {
+            print_hex("(no text at 0x", (uint32_t)reason + i);
+            print(")");
+            return;
+        }
         char c = read_byte(reason + i);
         if (c == '\0') {
             return;
@@ -77,6 +91,12 @@ static void print_reason(const char *reason)
         c = c >= ' ' && c <= '~' ? c : '?';
         board_console_write(&c, 1);
     }
+}
+
+static bool is_watch(const uint32_t *frame)
+{
+    return frame[CRASH_KIND] == CRASH_EXCEPTION &&
+           frame[CRASH_CAUSE] == LX106_CAUSE_LEVEL1_INTERRUPT;
 }
 
 /* The first line; returns where the program stood, which is EPC1 to whoever reads the report. */
@@ -97,6 +117,10 @@ static uint32_t print_cause(const uint32_t *frame)
         print("\nPanic: non-maskable interrupt\n");
         return frame[CRASH_EPC3];
     default:
+        if (is_watch(frame)) {
+            print("\nPanic: " WATCHDOG "\n");
+            return frame[CRASH_EPC1];
+        }
         print("\nException (");
         print_number(frame[CRASH_CAUSE]);
         print("):\n");

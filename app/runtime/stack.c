@@ -6,7 +6,12 @@ extern const uint32_t __stack_base[], __stack_top[];
 
 size_t stack_room(void)
 {
-    return (size_t)((const char *)__builtin_frame_address(0) - (const char *)__stack_base);
+    const char *here = __builtin_frame_address(0);
+
+    if (here < (const char *)__stack_base) { /* a large frame stepped over the guard */
+        panic("the stack is exhausted");
+    }
+    return (size_t)(here - (const char *)__stack_base);
 }
 
 size_t stack_unused(void)

@@ -2,11 +2,13 @@
  * start.S - from the boot ROM's jump to main(), the exception vectors, and sleeping.
  *
  * The vectors lie at the start of IRAM, where the vendor SDK has them (offsets: Xtensa lx106
- * configuration). A level-1 interrupt only ends cpu_wait(): it masks all interrupts and returns.
- * Everything else goes to crash.S, with a0 in a special register that nothing else uses.
+ * configuration). A level-1 interrupt only ends cpu_wait(): it masks all interrupts and returns;
+ * when it is the end of a watch, and everything else, it goes to crash.S, with a0 in a special
+ * register that nothing else uses.
  */
 #include "lx106.h"
 
+#define TIMER_INTERRUPT 0x40     /* of CCOMPARE0, in INTENABLE: alone there, it is a watch */
 #define DBREAKC_STORE 0x80000000 /* and a mask of six zeros: any of 64 bytes */
 
     .section .irom0.begin, "ax", @progbits /* see sections.ld */
@@ -35,8 +37,10 @@ kernel_or_user:
     wsr     a0, excsave1
     rsr     a0, exccause
     beqi    a0, LX106_CAUSE_LEVEL1_INTERRUPT, 1f
-    j       crash_exception
-1:  movi    a0, 0
+2:  j       crash_exception
+1:  rsr     a0, intenable
+    beqi    a0, TIMER_INTERRUPT, 2b
+    movi    a0, 0
     wsr     a0, intenable
     rsr     a0, excsave1
     rfe
@@ -111,6 +115,20 @@ cpu_wait:
     rsync
     ret
     .size   cpu_wait, . - cpu_wait
+
+/* void cpu_watch(uint32_t ticks): the interrupt after `ticks` of CCOUNT is a crash. */
+    .align  4
+    .global cpu_watch
+    .type   cpu_watch, @function
+cpu_watch:
+    rsr     a3, ccount
+    add     a3, a3, a2
+    wsr     a3, ccompare0       /* an interrupt that was pending is not any more */
+    movi    a3, TIMER_INTERRUPT
+    wsr     a3, intenable
+    rsync
+    ret
+    .size   cpu_watch, . - cpu_watch
 
 /* uint32_t cpu_ticks(void): CCOUNT. */
     .align  4

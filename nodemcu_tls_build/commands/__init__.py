@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,7 +38,7 @@ def baud_option(command: F) -> F:
     )(command)
 
 
-def build_option(command: F) -> F:
+def build_option(help: str = "The output directory of the build.") -> Callable[[F], F]:
     """Add `--build`, as `build_dir`."""
     return click.option(
         "--build",
@@ -46,8 +47,30 @@ def build_option(command: F) -> F:
         default=Path("build"),
         show_default=True,
         metavar="DIR",
-        help="The output directory of the build.",
+        help=help,
+    )
+
+
+def hosts_option(command: F) -> F:
+    """Add `--add-host`, as `hosts`."""
+    return click.option(
+        "--add-host",
+        "hosts",
+        multiple=True,
+        metavar="NAME:IP",
+        help="Let NAME resolve to IP; the IP host-gateway is this machine's loopback.",
     )(command)
+
+
+def timeout_option(help: str) -> Callable[[F], F]:
+    """Add `--timeout`."""
+    return click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True, max=1_000_000),
+        callback=_refuse_nan,
+        metavar="SECONDS",
+        help=help,
+    )
 
 
 def wants_json(context: click.Context) -> bool:
@@ -67,4 +90,12 @@ def get_error_code(context: click.Context) -> int:
 
 def _remember_json(context: click.Context, parameter: click.Parameter, value: bool) -> bool:
     context.meta[_JSON] = value
+    return value
+
+
+def _refuse_nan(
+    context: click.Context, parameter: click.Parameter, value: float | None
+) -> float | None:
+    if value is not None and math.isnan(value):
+        raise click.BadParameter("is not a number of seconds", context, parameter)
     return value

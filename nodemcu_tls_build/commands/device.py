@@ -51,8 +51,9 @@ def info(port: str | None, baud: int, as_json: bool) -> None:
 @device.command()
 @click.argument("path", type=_FILE, metavar="FILE")
 @click.argument("port", required=False)
+@click.option("--force", is_flag=True, help="Replace FILE when it exists.")
 @baud_option
-def backup(path: Path, port: str | None, baud: int) -> None:
+def backup(path: Path, port: str | None, force: bool, baud: int) -> None:
     """Save the whole flash to the new file FILE, which only its owner may read.
 
     It may hold private keys.
@@ -60,7 +61,7 @@ def backup(path: Path, port: str | None, baud: int) -> None:
     from nodemcu_tls_build.device.whole import back_up
 
     with _open_line(port, baud) as line:
-        size = back_up(line, path)
+        size = back_up(line, path, force=force)
     click.echo(f"Saved {size:,} bytes of {line.port} to {path}; the device's digest is the same.")
 
 
@@ -92,9 +93,11 @@ def erase(
     with _open_line(port, baud) as line:
         if not yes:
             _confirm(ctx, line.port, keep_credentials=keep_credentials)
-        ranges = erase_flash(line, keep_credentials=keep_credentials)
+        ranges, places_kept = erase_flash(line, keep_credentials=keep_credentials)
     places = " and ".join(f"{start:#x} to {end:#x}" for start, end in ranges)
-    kept = "credentials kept" if keep_credentials else "credentials too"
+    kept = "credentials too"
+    if keep_credentials:
+        kept = "credentials kept" if places_kept else "no credentials were found"
     click.echo(f"Erased the flash of {line.port}, {places}: {kept}.")
 
 

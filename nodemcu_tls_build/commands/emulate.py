@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from nodemcu_tls_build.commands import build_option, hosts_option
+
 _SIZES = ("512KB", "1MB", "2MB", "4MB", "8MB", "16MB")
 
 
@@ -32,29 +34,16 @@ _SIZES = ("512KB", "1MB", "2MB", "4MB", "8MB", "16MB")
     metavar="N",
     help="Listen on this TCP port instead of any that is free.",
 )
-@click.option(
-    "--build",
-    "build_dir",
-    type=click.Path(path_type=Path),
-    default=Path("build"),
-    show_default=True,
-    metavar="DIR",
-    help="The build to take bootrom.elf from, the virtual boot ROM.",
-)
-@click.option(
-    "--add-host",
-    "hosts",
-    multiple=True,
-    metavar="NAME:IP",
-    help="Let NAME resolve to IP; the IP host-gateway is this machine's loopback.",
-)
+@build_option("The build to take bootrom.elf from, the virtual boot ROM.")
+@hosts_option
 @click.option(
     "--fault",
     "faults",
     multiple=True,
     metavar="FAULT",
     help="Misbehave on purpose, for tests: lose=N, corrupt=N, delay=MS, cut-frame=N, "
-    "unplug=BYTES, deaf, wrong-chip, stuck-sector=OFFSET, stuck-bit=OFFSET, power-cut=BYTES.",
+    "unplug=BYTES, deaf, wrong-chip, stuck-sector=OFFSET, stuck-bit=OFFSET, power-cut=BYTES. "
+    "Commands here bear a delay of 450 ms, esptool by itself less than 100.",
 )
 def emulate(  # noqa: PLR0913, PLR0917 -- one parameter an option
     flash_path: Path | None,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("ports", metavar="[PORT]...", nargs=-1)
-@build_option
+@build_option()
 @baud_option
 @click.option(
     "--erase",

@@ -7,6 +7,7 @@ import os
 import sys
 import termios
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
@@ -20,9 +21,12 @@ from prompt_toolkit.validation import ValidationError, Validator
 
 from nodemcu_tls_build.monitor.console import Shown
 from nodemcu_tls_build.monitor.pump import Pump
-from nodemcu_tls_build.monitor.typist import LONGEST_LINE, PROMPTS
+from nodemcu_tls_build.monitor.report import Note
+from nodemcu_tls_build.monitor.typist import INTERRUPT, LONGEST_LINE, PROMPTS
 
 KEYS = "Ctrl-] leaves, Ctrl-T Ctrl-R resets the device."
+_HANGS = "No prompt since the last line: the device is busy, or hangs. Ctrl-T Ctrl-R resets it."
+_SILENCE = 10.0  # seconds without a prompt after which a device may hang
 _PATIENCE = 5.0  # seconds for the listening thread to end
 
 
@@ -36,6 +40,8 @@ class LineEditor:
         self._pump = pump
         self._style_notes = style_notes
         self._wants_reset = False
+        self._wants_interrupt = False
+        self._has_told_silence = False
         self._is_over = threading.Event()
         self._error: BaseException | None = None
         self._pending: deque[str] = deque()  # what is to be shown above the line
@@ -105,12 +111,26 @@ class LineEditor:
                 if self._wants_reset:
                     self._wants_reset = False
                     self._show_all(self._pump.reset())
+                if self._wants_interrupt:
+                    self._wants_interrupt = False
+                    self._pump.typist.drop_lines()
+                    self._pump.send(INTERRUPT)
                 self._show_all(self._pump.step())
+                self._watch_silence()
         except BaseException as error:  # it is raised where it can be seen
             self._error = error
             loop = self._session.app.loop
             if loop is not None:
                 loop.call_soon_threadsafe(self._leave)
+
+    def _watch_silence(self) -> None:
+        """Say once that a device which had a prompt does not answer a line."""
+        typist = self._pump.typist
+        if typist.at_prompt or not typist.knows_prompt or not self._pump.link.is_connected:
+            self._has_told_silence = False
+        elif not self._has_told_silence and typist.silence(time.monotonic()) >= _SILENCE:
+            self._has_told_silence = True
+            self._show_all([Shown("", notes=[Note(_HANGS)])])
 
     def _leave(self) -> None:
         if self._session.app.is_running:
@@ -162,6 +182,12 @@ class LineEditor:
         @keys.add("c-c")
         def clear(event: KeyPressEvent) -> None:
             event.current_buffer.reset()
+            typist = self._pump.typist
+            self._wants_interrupt |= typist.is_typing or self._prompt == PROMPTS[-1]
+
+        @keys.add("c-z")
+        def suspend(event: KeyPressEvent) -> None:
+            event.app.suspend_to_background()
 
         @keys.add("c-]")
         def leave(event: KeyPressEvent) -> None:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import sys
 import time
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from nodemcu_tls_build.commands import baud_option
+from nodemcu_tls_build.commands import baud_option, build_option, timeout_option
 
 if TYPE_CHECKING:
     from nodemcu_tls_build.commands.line_editor import LineEditor
@@ -27,18 +26,10 @@ if TYPE_CHECKING:
     from nodemcu_tls_build.monitor.report import Decoder
 
 _MARK = "--- "  # before what the device did not say
-_STDIN = 0  # which may be something else when the standard input is closed
+_STDIN = 0
 # Seconds of silence before a typed line is sent though there is no prompt: to a device that had
 # one before, and to one that may have shown it before the monitor was there.
 _BUSY_PATIENCE, _START_PATIENCE = 3.0, 0.3
-
-
-def _check_timeout(
-    context: click.Context, parameter: click.Parameter, value: float | None
-) -> float | None:
-    if value is not None and math.isnan(value):
-        raise click.BadParameter("is not a number of seconds", context, parameter)
-    return value
 
 
 def _check_until(
@@ -52,15 +43,7 @@ def _check_until(
 @click.command()
 @click.argument("port", required=False)
 @baud_option
-@click.option(
-    "--build",
-    "build_dir",
-    type=click.Path(path_type=Path),
-    default=Path("build"),
-    show_default=True,
-    metavar="DIR",
-    help="Decode crashes and addresses with this build's firmware.elf.",
-)
+@build_option("Decode crashes and addresses with this build's firmware.elf.")
 @click.option("--reset", is_flag=True, help="Reset the device first, by RTS.")
 @click.option(
     "--log",
@@ -75,13 +58,7 @@ def _check_until(
     metavar="TEXT",
     help="End with exit code 0 when the device says TEXT; the echo of input does not count.",
 )
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True, max=1_000_000),
-    callback=_check_timeout,
-    metavar="SECONDS",
-    help="End after this time, with exit code 124.",
-)
+@timeout_option("End after this time, with exit code 124.")
 @click.option("--keep-going", is_flag=True, help="Do not end when the device crashes.")
 @click.pass_context
 def monitor(  # noqa: PLR0913, PLR0917 -- one parameter an option
@@ -105,8 +82,8 @@ def monitor(  # noqa: PLR0913, PLR0917 -- one parameter an option
     device did not say begin with ---.
 
     On a terminal a line is edited and sent with Enter; the firmware echoes it, so it is shown
-    once. Ctrl-C clears the line, Ctrl-T Ctrl-R resets the device, Ctrl-D on an empty line or
-    Ctrl-] leaves.
+    once. Ctrl-C clears the line, and a chunk that is unfinished at a >> prompt. Ctrl-T Ctrl-R
+    resets the device, Ctrl-D on an empty line or Ctrl-] leaves.
 
     With input from elsewhere, or with --until, --timeout or --keep-going, it is for scripts: the
     input's lines are sent one by one, each when the prompt has come. It ends when TEXT was seen
@@ -143,9 +120,8 @@ def monitor(  # noqa: PLR0913, PLR0917 -- one parameter an option
 
 
 def _can_edit() -> bool:
-    if os.environ.get("TERM", "dumb") == "dumb" or sys.stdin is None:
-        return False
-    return sys.stdin.isatty() and sys.stdout.isatty()
+    is_dumb = os.environ.get("TERM", "dumb") == "dumb"
+    return not is_dumb and sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _run_batch(
@@ -156,7 +132,7 @@ def _run_batch(
     from nodemcu_tls_build.monitor.typist import Typist
 
     output = _Output()
-    batch = Batch(request, None if sys.stdin is None else _STDIN, output.show, tell)
+    batch = Batch(request, _STDIN, output.show, tell)
     typist = Typist(request.patience, request.patience, time.monotonic())
     pump = Pump(link, console, typist, log=log, hides_echo=False, on_heard=batch.listen)
     if request.was_reset:
@@ -174,7 +150,9 @@ def _open_editor(link: Link, console: Console, log: Log | None) -> LineEditor:
     from nodemcu_tls_build.monitor.typist import Typist
 
     typist = Typist(_BUSY_PATIENCE, _START_PATIENCE, time.monotonic())
-    return LineEditor(Pump(link, console, typist, log=log, hides_echo=True), _style_notes)
+    return LineEditor(
+        Pump(link, console, typist, log=log, hides_echo=True, drops_lines=True), _style_notes
+    )
 
 
 def _tell_start(tell: _Teller, port: str, decoder: Decoder) -> None:
@@ -208,7 +186,16 @@ class _Output:
         self._at_start = True
 
     def _write(self, text: str) -> None:
-        click.echo(text, nl=False)
+        from nodemcu_tls_build.files import explain_write_error
+
+        try:
+            click.echo(text, nl=False)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            # What could not be written would be tried again at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise explain_write_error(Path("standard output"), error) from error
 
 
 def _style_notes(shown: Shown) -> str:

@@ -4,19 +4,12 @@
 
 from __future__ import annotations
 
-import math
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-
-def _refuse_nan(
-    context: click.Context, parameter: click.Parameter, value: float | None
-) -> float | None:
-    if value is not None and math.isnan(value):
-        raise click.BadParameter("is not a number of seconds", context, parameter)
-    return value
+from nodemcu_tls_build.commands import hosts_option, timeout_option
 
 
 def _parse_clock(
@@ -47,20 +40,8 @@ def _parse_clock(
     metavar="FILE.lua",
     help="Run this Lua file instead of the prompt and end with its exit code.",
 )
-@click.option(
-    "--add-host",
-    "hosts",
-    multiple=True,
-    metavar="NAME:IP",
-    help="Let NAME resolve to IP; the IP host-gateway is this machine's loopback.",
-)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True, max=1_000_000),
-    callback=_refuse_nan,
-    metavar="SECONDS",
-    help="End the emulator after this time, with exit code 124.",
-)
+@hosts_option
+@timeout_option("End the emulator after this time, with exit code 124.")
 @click.option(
     "--flash",
     "flash_path",

@@ -14,7 +14,7 @@ from nodemcu_tls_build.commands import baud_option, build_option, json_option, s
 
 @click.command()
 @click.argument("port", required=False)
-@build_option
+@build_option()
 @baud_option
 @json_option
 @click.pass_context

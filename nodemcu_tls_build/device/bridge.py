@@ -71,6 +71,8 @@ class Bridge:
 
     def reset(self) -> None:
         """Reset the chip, so that the program in flash starts; raises OSError."""
+        if self.lost:  # pyserial would wait seconds for an answer
+            raise OSError("the connection is lost")
         self._set_baud(_BAUD)
         self._remote.dtr = False
         pulse_reset(self._remote)

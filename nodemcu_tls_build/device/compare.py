@@ -69,6 +69,13 @@ class Comparison:
             for verdict in self.verdicts
             if verdict.first_difference is not None
         ]
+        wanted, there = self.plan.output.build_id, self.build_id
+        if there != wanted:
+            found.append(
+                f"its build id is {there}, the build's is {wanted}"
+                if there
+                else "it has no build id"
+            )
         size, chip_size = self.plan.output.flash_size, self.chip.flash_size
         if chip_size is not None and chip_size < size:
             found.append(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from nodemcu_tls_build.device.ports import explain_busy
 from nodemcu_tls_build.errors import DeviceError
-from nodemcu_tls_build.process import TIMED_OUT, describe_exit
+from nodemcu_tls_build.process import FELL_SILENT, TIMED_OUT, describe_exit
 
 _FATAL = "A fatal error occurred: "
 _ADVICE = re.compile(r"This can have many causes|For troubleshooting")
@@ -92,6 +92,8 @@ def explain_failure(port: str, what: str, lines: Sequence[str], code: int) -> De
     if _BUSY.search(text):
         return explain_busy(port)
     start = f"{what} on {port} failed"
+    if code == FELL_SILENT:  # it said nothing of it: it was still waiting
+        return DeviceError(f"{start}: the device stopped answering", _CABLE)
     for pattern, reason, hint in _REASONS:
         if re.search(pattern, text):
             return DeviceError(f"{start}: {reason}{_quote(lines)}", hint)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from nodemcu_tls_build.device.chip import DeviceChip
 from nodemcu_tls_build.device.compare import Comparison, compare_device
+from nodemcu_tls_build.device.credentials import find_kept_credentials
 from nodemcu_tls_build.device.plan import Plan, Range, check_fits
 from nodemcu_tls_build.device.regions import compare_regions, erase_ranges, write_regions
 from nodemcu_tls_build.device.tool import Line
@@ -57,6 +58,8 @@ def flash_device(line: Line, request: FlashRequest) -> FlashResult:
         check_fits(plan, chip, port=line.port)
         ranges = list_erased(request, chip.flash_size or plan.output.flash_size)
         if ranges:
+            if request.keep_credentials:
+                _check_kept(device, plan, ranges, chip.flash_size or plan.output.flash_size)
             erase_ranges(device, ranges)
         same = [False] * len(plan.regions)
         if request.erase == "none":
@@ -80,6 +83,20 @@ def verify_device(line: Line, plan: Plan) -> Comparison:
     """Compare the device on `line` with the build; raise DeviceError when that cannot be told."""
     with use_device(line) as (device, chip):
         return compare_device(device, plan, chip)
+
+
+def _check_kept(line: Line, plan: Plan, ranges: list[Range], flash_size: int) -> None:
+    """Raise DeviceError when credentials that are to be kept lie where the flash is erased.
+
+    So it is when the firmware that is there takes the flash to be of another size.
+    """
+    for start, end in find_kept_credentials(line, flash_size):
+        if any(start < stop and first < end for first, stop in ranges):
+            raise DeviceError(
+                f"the credentials of {line.port} are at {start:#x}, where its firmware wants them; "
+                f"this build wants them at {plan.credentials[0]:#x} and would erase them",
+                "Give --no-keep-credentials to erase them, or `--erase none`.",
+            )
 
 
 def list_erased(request: FlashRequest, flash_size: int) -> list[Range]:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from nodemcu_tls_build.errors import DeviceError
+from nodemcu_tls_build.files import try_lock
+
+_DIRECTORY = Path("/tmp")  # noqa: S108 -- the one that all users and environments share
 
 
 def find_lock(key: str) -> Path:
-    """Return the path of the lock file of a port."""
-    name = f"nodemcu-tls-{hashlib.sha256(key.encode(errors='surrogateescape')).hexdigest()[:24]}"
-    runtime_dir = os.environ.get("XDG_RUNTIME_DIR", "")
-    usable = runtime_dir and os.access(runtime_dir, os.W_OK | os.X_OK)
-    return Path(runtime_dir if usable else tempfile.gettempdir()) / f"{name}.lock"
+    """Return the path of the lock file of a port: the same for everybody on this machine."""
+    digest = hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()
+    return _DIRECTORY / f"nodemcu-tls-{digest[:24]}.lock"
 
 
 @contextlib.contextmanager
@@ -30,13 +29,11 @@ def take_lock(path: Path, port: str) -> Iterator[None]:
     while True:
         descriptor = _open_lock(path)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
+            if not try_lock(descriptor):
                 raise DeviceError(
                     f"{port} is in use by another nodemcu-tls",
                     "Wait for it to end, or end it (a monitor?).",
-                ) from error
+                )
             if not _is_at(descriptor, path):
                 continue
             try:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from nodemcu_tls_build.build_output import (
+    BuildOutput,
+    hint_to_build,
+    load_build_output,
+    read_images,
+)
 from nodemcu_tls_build.device.chip import DeviceChip, format_size
 from nodemcu_tls_build.device.regions import Region
 from nodemcu_tls_build.errors import DeviceError, ImageError
-from nodemcu_tls_build.image import (
-    BuildOutput,
-    FlashSettings,
-    check_image_files,
-    load_build_output,
-    parse_flash_settings,
-)
+from nodemcu_tls_build.image import FlashSettings, parse_flash_settings
 from nodemcu_tls_build.memmap import (
+    BOARDS,
     BOOT_OFFSET,
     CREDENTIALS_SECTORS,
     IROM_OFFSET,
@@ -49,12 +50,16 @@ def find_credentials_range(flash_size: int) -> Range:
 def load_plan(build_dir: Path) -> Plan:
     """Read a build; raise ImageError when it is damaged, or not one for its own board."""
     output = load_build_output(build_dir)
-    check_image_files(output)
+    hint = hint_to_build(build_dir)
+    if output.board not in BOARDS:
+        raise ImageError(
+            f"the build in {build_dir} is for another board: {output.board}, which is not known",
+            f"Use the nodemcu-tls that made it, or build for one of: {', '.join(BOARDS)}.",
+        )
     regions = tuple(
-        Region(image.path.name, image.offset, image.path.read_bytes(), image.path)
-        for image in output.images
+        Region(image.path.name, image.offset, data)
+        for image, data in zip(output.images, read_images(output), strict=True)
     )
-    hint = f"Make it again: nodemcu-tls build --out {build_dir}"
     by_offset = {region.offset: region.data for region in regions}
     if BOOT_OFFSET not in by_offset or IROM_OFFSET not in by_offset:
         raise ImageError(f"the build in {build_dir} is for another board: it lacks an image", hint)
@@ -69,7 +74,7 @@ def load_plan(build_dir: Path) -> Plan:
     for region in regions:
         if region.offset + len(region.data) > limit:
             raise ImageError(
-                f"{region.path} is larger than the flash: it ends at "
+                f"{build_dir / region.name} is larger than the flash: it ends at "
                 f"{region.offset + len(region.data):#x}, credentials begin at {limit:#x}",
                 "Build a smaller profile, or for a board with more flash.",
             )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import grp
 import os
 import re
@@ -21,6 +20,7 @@ from serial.tools import list_ports as serial_ports
 
 from nodemcu_tls_build.device.lock import find_lock, take_lock
 from nodemcu_tls_build.errors import DeviceError
+from nodemcu_tls_build.files import try_lock
 
 _USUAL_PORT = "The port of a device is often /dev/ttyUSB0 or /dev/ttyACM0."
 _URL_FORM = "rfc2217://HOST:PORT"
@@ -113,10 +113,9 @@ def hold_port(port: str) -> Iterator[None]:
 
 def explain_busy(port: str) -> DeviceError:
     """Return the error for a port that another program has."""
-    return DeviceError(
-        f"{port} is in use by another program",
-        f"Close it (a serial monitor?); this shows which it is: fuser -v {port}",
-    )
+    close = "Close it (a serial monitor?)"
+    hint = f"{close}." if is_url(port) else f"{close}; this shows which it is: fuser -v {port}"
+    return DeviceError(f"{port} is in use by another program", hint)
 
 
 def explain_url_error(port: str, reason: str) -> DeviceError:
@@ -173,9 +172,8 @@ def _check_free(port: str) -> None:
     try:
         if not os.isatty(descriptor):
             raise DeviceError(f"{port} is not a serial port", _USUAL_PORT)
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise explain_busy(port) from error
+        if not try_lock(descriptor):
+            raise explain_busy(port)
     finally:
         os.close(descriptor)
 

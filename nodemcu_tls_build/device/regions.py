@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from nodemcu_tls_build.device.tool import Line, Step, open_memory, run_esptool
 from nodemcu_tls_build.errors import DeviceError
@@ -23,12 +22,11 @@ _UNSTEADY = "Check cable and supply, try a lower --baud, then run the command ag
 
 @dataclass(frozen=True)
 class Region:
-    """Bytes that belong at an offset of the flash, and the file that holds them."""
+    """Bytes that belong at an offset of the flash."""
 
     name: str
     offset: int
     data: bytes
-    path: Path
 
 
 def read_flash(line: Line, offset: int, length: int, *, what: str) -> bytes:
@@ -44,22 +42,19 @@ def read_flash(line: Line, offset: int, length: int, *, what: str) -> bytes:
     return data
 
 
-def compare_regions(
-    line: Line, regions: Sequence[Region], *, what: str, keep_open: Sequence[int] = ()
-) -> list[bool]:
-    """Tell of each region whether the device's digest of it is that of its file."""
+def compare_regions(line: Line, regions: Sequence[Region], *, what: str) -> list[bool]:
+    """Tell of each region whether the device's digest of it is that of its bytes."""
     step = Step(what, changes=sum(len(region.data) for region in regions))
-    args = ["verify-flash", *KEEP_HEADER, *_list_pairs(regions)]
-    lines = run_esptool(line, step, args, keep_open=keep_open, accepts=_says_different)
+    with _open_regions(regions) as (pairs, descriptors):
+        args = ["verify-flash", *KEEP_HEADER, *pairs]
+        lines = run_esptool(line, step, args, keep_open=descriptors, accepts=_says_different)
     verdicts = _read_verdicts(lines)
     if [offset for offset, _ in verdicts] != [region.offset for region in regions]:
         raise DeviceError(f"{what} on {line.port} failed: not every part was compared", _UNSTEADY)
     return [same for _, same in verdicts]
 
 
-def write_regions(
-    line: Line, regions: Sequence[Region], *, force: bool = False, keep_open: Sequence[int] = ()
-) -> None:
+def write_regions(line: Line, regions: Sequence[Region], *, force: bool = False) -> None:
     """Write the regions as they are, settings in a header included.
 
     esptool compares the digest of each with what it sent; DeviceError when it did not say so.
@@ -67,8 +62,9 @@ def write_regions(
     """
     size = sum(len(region.data) for region in regions)
     step = Step("writing the flash", transfer=size, changes=2 * size)
-    args = ["write-flash", *KEEP_HEADER, *(["--force"] if force else []), *_list_pairs(regions)]
-    lines = run_esptool(line, step, args, keep_open=keep_open)
+    with _open_regions(regions) as (pairs, descriptors):
+        args = ["write-flash", *KEEP_HEADER, *(["--force"] if force else []), *pairs]
+        lines = run_esptool(line, step, args, keep_open=descriptors)
     if lines.count(_WRITTEN) != len(regions):
         raise DeviceError(
             f"{step.what} on {line.port} failed: not every part was confirmed", _UNSTEADY
@@ -80,15 +76,8 @@ def erase_ranges(line: Line, ranges: Sequence[tuple[int, int]]) -> None:
     for start, end in ranges:
         step = Step("erasing the flash", changes=end - start)
         run_esptool(line, step, ["erase-region", f"{start:#x}", f"{end - start:#x}"])
-    with contextlib.ExitStack() as stack:
-        regions, descriptors = [], []
-        for start, end in ranges:
-            erased = b"\xff" * (end - start)
-            descriptor, path = stack.enter_context(open_memory(erased))
-            descriptors.append(descriptor)
-            regions.append(Region("", start, erased, path))
-        what = "checking that the flash is erased"
-        same = compare_regions(line, regions, what=what, keep_open=descriptors)
+    regions = [Region("", start, b"\xff" * (end - start)) for start, end in ranges]
+    same = compare_regions(line, regions, what="checking that the flash is erased")
     for region, is_erased in zip(regions, same, strict=True):
         if not is_erased:
             raise DeviceError(
@@ -98,8 +87,19 @@ def erase_ranges(line: Line, ranges: Sequence[tuple[int, int]]) -> None:
             )
 
 
-def _list_pairs(regions: Sequence[Region]) -> list[str]:
-    return [word for region in regions for word in (f"{region.offset:#x}", str(region.path))]
+@contextlib.contextmanager
+def _open_regions(regions: Sequence[Region]) -> Iterator[tuple[list[str], list[int]]]:
+    """Give esptool the regions' bytes, whatever has become of the files that they came from.
+
+    Yields offset and path of each for its command line, and the descriptors that it inherits.
+    """
+    with contextlib.ExitStack() as stack:
+        pairs, descriptors = [], []
+        for region in regions:
+            descriptor, path = stack.enter_context(open_memory(region.data))
+            pairs += [f"{region.offset:#x}", str(path)]
+            descriptors.append(descriptor)
+        yield pairs, descriptors
 
 
 def _says_different(lines: Sequence[str]) -> bool:

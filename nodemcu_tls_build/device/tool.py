@@ -1,4 +1,4 @@
-"""Run esptool on a port, with a limit of time, and say in one sentence why it failed.
+"""Run esptool on a port, with limits of time, and say in one sentence why it failed.
 
 esptool runs as a subprocess: it is under the GPL, this project under the MIT licence.
 """
@@ -26,8 +26,20 @@ _ENVIRONMENT = {  # esptool's output is read here: no colours, no line ends of i
     "COLUMNS": "1000",
     "PYTHONIOENCODING": "utf-8",
 }
+# By itself esptool waits a tenth of a second for the first answer, two for one while it starts its
+# stub: too little for a remote port. More attempts would only take longer, nothing is reset anew.
+_REMOTE_SETTINGS = b"""[esptool]
+sync_timeout = 0.5
+mem_end_rom_timeout = 1
+connect_attempts = 3
+"""
+_SETTINGS_NAME = "ESPTOOL_CFGFILE"
 _CONNECT_TIME = 120.0  # seconds; a silent device takes esptool up to one minute
 _ERASE_TIME = 60.0  # seconds a MiB; the worst that esptool itself waits for
+_QUIET_TIME = 60.0  # seconds; esptool connects in one line, and sends its stub in one
+_GREETING_TIME = 10.0  # seconds for the stub's greeting, which esptool would await for ever
+_GREETING_AWAITED = "Running stub flasher"  # what esptool says then
+_STUB_RUNS = re.compile(r"Stub flasher (is already )?running")
 _SLACK = 3.0  # a line may be so many times slower than its rate
 _ROM_BAUD = 115200  # esptool begins with it
 _MIB = 1024 * 1024
@@ -62,7 +74,21 @@ class Step:
     def count_seconds(self, baud: int) -> float:
         """Return how long the step may take, generously."""
         rate = min(baud, _ROM_BAUD) / 10  # bytes a second
-        return _CONNECT_TIME + _SLACK * self.transfer / rate + _ERASE_TIME * self.changes / _MIB
+        return _CONNECT_TIME + _SLACK * self.transfer / rate + self._count_change()
+
+    def count_silence(self, said: Sequence[str]) -> float:
+        """Return how long esptool may take to its next line, from those that it has said.
+
+        Digests and erased ranges take long, and nothing is said meanwhile; nor is it while a block
+        is written that inflates to much of the flash.
+        """
+        if any(_STUB_RUNS.match(text) for text in said):
+            return _QUIET_TIME + self._count_change()
+        awaits_greeting = any(text.startswith(_GREETING_AWAITED) for text in said)
+        return _GREETING_TIME if awaits_greeting else _QUIET_TIME
+
+    def _count_change(self) -> float:
+        return _ERASE_TIME * self.changes / _MIB
 
 
 def run_esptool(
@@ -88,14 +114,16 @@ def run_esptool(
         else:
             lines.append(text.rstrip())
 
-    code = run_live(
-        [*_list_options(line), *args],
-        on_line=take,
-        env=_make_environment(),
-        keep_open=keep_open,
-        timeout=step.count_seconds(line.baud),
-        stoppers=line.stoppers,
-    )
+    with open_memory(_REMOTE_SETTINGS) as (settings, settings_path):
+        code = run_live(
+            [*_list_options(line), *args],
+            on_line=take,
+            env=_make_environment(settings_path if line.bridge else None),
+            keep_open=[*keep_open, settings],
+            timeout=step.count_seconds(line.baud),
+            count_silence=lambda: step.count_silence(tuple(lines)),
+            stoppers=line.stoppers,
+        )
     if line.bridge and line.bridge.lost:
         raise explain_lost(line.port, step.what)
     wrong_chip = explain_wrong_chip(line.port, lines)
@@ -121,9 +149,11 @@ def _list_options(line: Line) -> list[str]:
     ]
 
 
-def _make_environment() -> dict[str, str]:
+def _make_environment(settings_path: Path | None) -> dict[str, str]:
+    """Return esptool's environment; the user's own settings come before those in the file."""
     kept = {name: value for name, value in os.environ.items() if name != "FORCE_COLOR"}
-    return kept | _ENVIRONMENT
+    settings = {_SETTINGS_NAME: str(settings_path)} if settings_path else {}
+    return settings | kept | _ENVIRONMENT
 
 
 @contextlib.contextmanager

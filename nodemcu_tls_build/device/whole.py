@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import stat
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from nodemcu_tls_build.certs.store import CredentialSet
 from nodemcu_tls_build.device.chip import DeviceChip, format_size
-from nodemcu_tls_build.device.compare import find_settings, list_credentials, load_credentials
+from nodemcu_tls_build.device.compare import list_credentials, load_credentials
+from nodemcu_tls_build.device.credentials import find_kept_credentials, read_settings
 from nodemcu_tls_build.device.plan import Range, find_credentials_range
 from nodemcu_tls_build.device.regions import (
     Region,
@@ -19,14 +20,13 @@ from nodemcu_tls_build.device.regions import (
     read_flash,
     write_regions,
 )
-from nodemcu_tls_build.device.tool import Line, open_memory
+from nodemcu_tls_build.device.tool import Line
 from nodemcu_tls_build.device.use import use_device
 from nodemcu_tls_build.errors import DeviceError, ImageError, OutputError
-from nodemcu_tls_build.files import write_file
-from nodemcu_tls_build.image import FlashSettings, find_build_id
-from nodemcu_tls_build.memmap import BOOT_OFFSET, IROM_OFFSET
+from nodemcu_tls_build.files import read_file, write_file
+from nodemcu_tls_build.image import FLASH_SIZES, FlashSettings, find_build_id
+from nodemcu_tls_build.memmap import IROM_OFFSET
 
-_HEADER = 16  # bytes to read for a boot image's header
 _NOTE = 64  # bytes to read for the note of the build id
 _CABLE = "Check cable and supply, try a lower --baud, then run the command again."
 
@@ -56,22 +56,30 @@ class DeviceInfo:
 def read_info(line: Line) -> DeviceInfo:
     """Ask the device what it is and holds; raise DeviceError."""
     with use_device(line) as (device, chip):
-        settings = _read_settings(device)
+        settings = read_settings(device)
         note = read_flash(device, IROM_OFFSET, _NOTE, what="reading the build id")
         place = _find_place(chip, settings, line.port)
         credentials = load_credentials(device, place)
     return DeviceInfo(line.port, chip, settings, find_build_id(note), place, credentials)
 
 
-def back_up(line: Line, path: Path) -> int:
+def back_up(line: Line, path: Path, *, force: bool = False) -> int:
     """Save the whole flash to a new file that nobody else may read; return its size.
 
-    The file is there only when its digest is the device's. Raises DeviceError or OutputError.
+    The file is there only when its digest is the device's. With `force` it takes the place of
+    another one, which stays until then. Raises DeviceError or OutputError.
     """
-    if path.exists() or path.is_symlink():
-        raise OutputError(f"{path} exists already", "Remove it, or choose another name.")
+    if os.path.lexists(path):  # false for a name that is too long: writing will say so
+        if not force:
+            raise OutputError(
+                f"{path} exists already", "Give --force to replace it, or choose another name."
+            )
+        if not path.is_file():
+            raise OutputError(f"{path} is not a regular file", "Choose another name.")
     if not path.parent.is_dir():
-        raise OutputError(f"cannot write {path}: there is no directory {path.parent}")
+        raise OutputError(
+            f"cannot write {path}: there is no directory {path.parent}", "Make it first."
+        )
     with use_device(line) as (device, chip):
         size = _get_size(chip, line.port)
         data = read_flash(device, 0, size, what="reading the flash")
@@ -83,9 +91,10 @@ def back_up(line: Line, path: Path) -> int:
 def restore(line: Line, path: Path) -> int:
     """Write a backup of the whole flash back; return its size; raise DeviceError or ImageError."""
     try:
-        data = path.read_bytes()
+        data = read_file(path, max(FLASH_SIZES.values()))
     except OSError as error:
-        raise ImageError(f"cannot read {path}: {error.strerror}", "Check its name.") from error
+        hint = "Name a backup that `nodemcu-tls device backup` made."
+        raise ImageError(f"cannot read {path}: {error.strerror}", hint) from error
     with use_device(line) as (device, chip):
         size = _get_size(chip, line.port)
         if len(data) != size:
@@ -93,27 +102,24 @@ def restore(line: Line, path: Path) -> int:
                 f"{path} has {len(data):,} bytes, the flash of {line.port} has {size:,}",
                 "Only a backup of a whole flash of that size can be restored.",
             )
-        with open_memory(data) as (descriptor, memory_path):
-            region = Region(path.name, 0, data, memory_path)
-            write_regions(device, [region], force=True, keep_open=[descriptor])
+        write_regions(device, [Region(path.name, 0, data)], force=True)
         _check_digest(device, data, "the flash is not what the backup holds")
     return size
 
 
-def erase(line: Line, *, keep_credentials: bool) -> list[Range]:
-    """Erase the whole flash, the credentials only if asked for; return what was erased."""
+def erase(line: Line, *, keep_credentials: bool) -> tuple[list[Range], list[Range]]:
+    """Erase the whole flash, the credentials only if asked for; return what went and what stayed.
+
+    Where no firmware says how large it takes the flash to be, they are looked for at every place.
+    """
     with use_device(line) as (device, chip):
         size = _get_size(chip, line.port)
-        ranges: list[Range] = [(0, size)]
-        if keep_credentials:
-            start, end = _find_place(chip, _read_settings(device), line.port)
-            ranges = [(0, start), (end, size)]
+        kept = find_kept_credentials(device, size) if keep_credentials else []
+        edges = [0, *(edge for place in sorted(kept) for edge in place), size]
+        pairs = zip(edges[::2], edges[1::2], strict=True)
+        ranges = [(start, end) for start, end in pairs if start < end]
         erase_ranges(device, ranges)
-    return ranges
-
-
-def _read_settings(line: Line) -> FlashSettings | None:
-    return find_settings(read_flash(line, BOOT_OFFSET, _HEADER, what="reading the header"))
+    return ranges, kept
 
 
 def _find_place(chip: DeviceChip, settings: FlashSettings | None, port: str) -> Range:
@@ -137,8 +143,6 @@ def _explain_unknown_size(chip: DeviceChip, port: str) -> DeviceError:
 
 
 def _check_digest(line: Line, data: bytes, problem: str) -> None:
-    with open_memory(data) as (descriptor, path):
-        region: Sequence[Region] = [Region("flash", 0, data, path)]
-        (same,) = compare_regions(line, region, what="comparing digests", keep_open=[descriptor])
+    (same,) = compare_regions(line, [Region("flash", 0, data)], what="comparing digests")
     if not same:
         raise DeviceError(f"{problem} ({format_size(len(data))} on {line.port})", _CABLE)

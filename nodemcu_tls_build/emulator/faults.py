@@ -27,7 +27,10 @@ class Faults:
     corrupt: int | None = field(default=None, metadata={"value": "N", "least": 1})
     """Every N-th byte to the host has a bit flipped."""
     delay: int | None = field(default=None, metadata={"value": "MS", "least": 1})
-    """Each answer comes so many milliseconds late."""
+    """Each answer comes so many milliseconds late.
+
+    A device that is up to 450 late is flashed; esptool by itself finds one with less than 100.
+    """
     cut_frame: int | None = field(default=None, metadata={"value": "N", "least": 1})
     """The N-th answer, counted from one, is cut in half."""
     unplug: int | None = field(default=None, metadata={"value": "BYTES", "least": 1})

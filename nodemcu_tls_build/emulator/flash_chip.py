@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
 from nodemcu_tls_build.emulator.chip import FLASH_SIZES
 from nodemcu_tls_build.emulator.faults import REFUSAL, Faults
-from nodemcu_tls_build.errors import ConfigError, DeviceError, ImageError
-from nodemcu_tls_build.files import explain_write_error
+from nodemcu_tls_build.emulator.flash_file import open_flash_file, write_at
+from nodemcu_tls_build.errors import ConfigError, ImageError
+from nodemcu_tls_build.image import ERASED
 from nodemcu_tls_build.memmap import KIB, SECTOR
 
 PAGE = 256
@@ -51,7 +49,7 @@ class FlashChip:
         _check_offsets(faults, size)
         if size not in FLASH_SIZES.values():
             raise ImageError(f"no flash has {size} bytes", f"Sizes: {', '.join(FLASH_SIZES)}.")
-        return cls(_open_locked(path, size), size, faults)
+        return cls(open_flash_file(path, ERASED * size), size, faults)
 
     def close(self) -> None:
         """Unlock and close the file; doing it twice does no harm."""
@@ -89,7 +87,7 @@ class FlashChip:
         start = offset % self.size // SECTOR * SECTOR
         room = self._spend(SECTOR)
         if start // SECTOR not in self._stuck_sectors:
-            _write(self._descriptor, start, b"\xff" * room)
+            write_at(self._descriptor, start, b"\xff" * room)
         if room < SECTOR:
             self._fail_power()
 
@@ -109,7 +107,7 @@ class FlashChip:
         new = bytearray(before & after for before, after in zip(old, data, strict=True))
         for position in self._stuck_bytes.intersection(range(start, start + len(data))):
             new[position - start] = data[position - start] ^ 1
-        _write(self._descriptor, start, bytes(new))
+        write_at(self._descriptor, start, bytes(new))
 
     def _split(self, offset: int, length: int, unit: int) -> Iterator[tuple[int, int]]:
         """Yield start and length of the parts of a range that no multiple of `unit` divides."""
@@ -143,53 +141,3 @@ def _check_offsets(faults: Faults, size: int) -> None:
     ]
     if problems:
         raise ConfigError(REFUSAL, "Name an offset inside the flash.", problems)
-
-
-def _open_locked(path: Path, size: int) -> int:
-    """Open the file, lock it, and fill it when it is new."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
-    except OSError as error:
-        raise explain_write_error(path, error) from error
-    try:
-        _lock(path, descriptor)
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise ImageError(f"{path} is not a regular file", "Name a file to keep the flash in.")
-        if status.st_size == 0:
-            _fill(path, descriptor, size)
-        elif status.st_size != size:
-            raise ImageError(
-                f"{path} has {status.st_size:,} bytes, the flash has {size:,}",
-                "Delete it for a fresh one, or give the size of the flash that it is.",
-            )
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def _lock(path: Path, descriptor: int) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        hint = "Wait for it to end, or give this one another --flash FILE."
-        raise DeviceError(f"{path} is the flash of an emulator that is running", hint) from error
-
-
-def _fill(path: Path, descriptor: int, size: int) -> None:
-    """Write an erased flash while nobody else can have the lock; on failure it is new again."""
-    try:
-        _write(descriptor, 0, b"\xff" * size)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            os.ftruncate(descriptor, 0)
-        raise explain_write_error(path, error) from error
-
-
-def _write(descriptor: int, offset: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(descriptor, view, offset)
-        offset += written
-        view = view[written:]

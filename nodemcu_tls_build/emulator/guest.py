@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import select
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from nodemcu_tls_build.emulator.console import check_end
 from nodemcu_tls_build.errors import ToolNotFound
@@ -19,6 +20,8 @@ _CHUNK = 16 * 1024
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _REFUSED = b"boot: refused: "  # app/boot/boot.c, before anything else
 _REFUSED_CODE = 3
+
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 _libc = ctypes.CDLL(None)
 
@@ -36,15 +39,16 @@ class Guest:
         self._first = b""
         self._messages = b""
         try:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                process_group=0,  # ^C on the terminal is for this process, which ends the emulator
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 -- there are no threads
-            )
+            with _hold_signals():
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    bufsize=0,
+                    process_group=0,  # ^C on the terminal is for this process, which ends it
+                    preexec_fn=_die_with_parent,  # noqa: PLW1509 -- there are no threads
+                )
         except OSError as error:
             raise ToolNotFound(
                 f"{command[0]} cannot be started: {error.strerror}",
@@ -131,5 +135,16 @@ class Guest:
                 stream.close()
 
 
+@contextlib.contextmanager
+def _hold_signals() -> Iterator[None]:
+    """Let a signal that ends this process wait: in the midst of a fork Python would lose it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _die_with_parent() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import ipaddress
 import os
 import re
-import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
+from nodemcu_tls_build.build_output import BuildOutput, load_build_output
 from nodemcu_tls_build.emulator.console import run_console
+from nodemcu_tls_build.emulator.flash_file import open_flash_file
 from nodemcu_tls_build.errors import BuildError, ConfigError, ImageError
 from nodemcu_tls_build.files import explain_write_error
-from nodemcu_tls_build.image import BuildOutput, load_build_output, pad_to_flash
+from nodemcu_tls_build.image import pad_to_flash
 from nodemcu_tls_build.memmap import FLASH_WINDOW
 from nodemcu_tls_build.toolchain import find_qemu
 
@@ -206,39 +205,8 @@ def _make_private_flash(flash: bytes) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _open_kept_flash(path: Path, flash: bytes) -> Iterator[Path]:
-    """Lock the flash file for this run; fill it with `flash` when it is new."""
+    descriptor = open_flash_file(path, flash)
     try:
-        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
-    except OSError as error:
-        raise explain_write_error(path, error) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BuildError(
-                f"{path} is the flash of an emulator that is running",
-                "Wait for it to end, or give this one another --flash FILE.",
-            ) from error
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise ImageError(f"{path} is not a regular file", "Name a file to keep the flash in.")
-        if status.st_size == 0:
-            _fill(file, path, flash)
-        elif status.st_size != len(flash):
-            raise ImageError(
-                f"{path} has {status.st_size:,} bytes, the board's flash has {len(flash):,}",
-                "Delete it for a fresh one, or name the flash file of this board.",
-            )
         yield path.absolute()
-
-
-def _fill(file: BinaryIO, path: Path, flash: bytes) -> None:
-    """Write the new flash while nobody else can have the lock; on failure leave no file."""
-    try:
-        file.write(flash)
-        file.flush()
-    except BaseException as error:
-        path.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise explain_write_error(path, error) from error
-        raise
+    finally:
+        os.close(descriptor)

@@ -59,6 +59,8 @@ def _unwind(
     called = registers[_RETURN] == pc + _CALL_SIZE and symbols.follows_call(registers[_RETURN])
     if not symbols.is_code(pc):  # it jumped astray: a0 says from where
         caller: dict[int, int] | None = registers
+    elif _is_plain_leaf(symbols, pc, registers[_RETURN]):
+        caller = registers
     else:
         caller = _leave_function(symbols, pc, registers, stack, called=called)
     while caller is not None and len(found) < _MAX_FRAMES:
@@ -70,6 +72,17 @@ def _unwind(
         found.append(pc)
         caller = _leave_function(symbols, pc - _CALL_SIZE, caller, stack, called=True)
     return found, unread, len(found) >= _MAX_FRAMES
+
+
+def _is_plain_leaf(symbols: Symbols, pc: int, returns_to: int) -> bool:
+    """Tell whether a0 must still be what the caller set.
+
+    So it is in assembly without debug information, as the C library's memset(), unless it has
+    called something itself: then a0 is within the function.
+    """
+    if _find_row(symbols, pc) is not None or not symbols.follows_call(returns_to):
+        return False
+    return symbols.find_symbol(pc) != symbols.find_symbol(returns_to - _CALL_SIZE)
 
 
 def _leave_function(

@@ -111,11 +111,16 @@ def explain_exception(number: int, *, address: int | None, functions: Collection
     return _explain_access(number, address) or f"{meaning} The address is {address:#010x}."
 
 
-def explain_panic(reason: str) -> str:
-    """Say in a sentence what it means that a firmware stopped itself for this reason."""
+def explain_panic(reason: str, *, is_far_from_end: bool = False) -> str:
+    """Say in a sentence what it means that a firmware stopped itself for this reason.
+
+    `is_far_from_end`: the stack pointer was nowhere near the end of the stack.
+    """
+    if "stack" in reason.lower() and is_far_from_end:
+        return "Something wrote to the stack's end, far below what is in use: a wrong pointer."
     if "stack" in reason.lower():
         return "Calls went too deep, or a function has more local variables than the stack holds."
-    if "WDT" in reason:
+    if "WDT" in reason or reason.startswith("watchdog"):
         return "The watchdog ended it: the program did not give the system its turn for too long."
     return "The firmware stopped itself: it found a state in which it could not go on."
 

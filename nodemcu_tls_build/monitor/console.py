@@ -11,7 +11,8 @@ from nodemcu_tls_build.monitor.text import Cleaner, LineBuilder
 
 _SILENCE = 2.0  # seconds after which a dump that stopped is over
 _GARBAGE_SILENCE = 5.0
-_SOME_GARBAGE, _MUCH_GARBAGE = 16, 1024  # bytes
+# Bytes: a banner of 60 at 115200 baud is about six to who listens at 9600.
+_SOME_GARBAGE, _MUCH_GARBAGE = 4, 1024
 _READABLE = 8  # letters in a row that noise hardly makes
 _BAUD_HINT = (
     "This is no text: does the device speak at another baud rate? Try --baud 74880, "
@@ -33,6 +34,7 @@ class Console:
 
     def __init__(self, decoder: Decoder, now: float) -> None:
         self.crashes = 0
+        self.starts = 0  # banners
         self._decoder = decoder
         self._cleaner = Cleaner()
         self._line = LineBuilder()
@@ -48,6 +50,11 @@ class Console:
     def drop_unfinished(self) -> None:
         """Forget the unfinished line: it has been dealt with."""
         self._line.clear()
+
+    def start_over(self) -> None:
+        """Expect a device that starts: nothing of before belongs to what it says."""
+        self.drop_unfinished()
+        self._garbage.forget()
 
     def feed(self, data: bytes, now: float) -> list[Shown]:
         """Take what the device said, or nothing to let time pass."""
@@ -87,6 +94,7 @@ class Console:
         notes = self._report(self._reader.take_line(line))
         banner = find_banner(line)
         if banner:
+            self.starts += 1
             notes += self._decoder.explain_banner(banner)
         elif not was_reading and not self._reader.is_reading:
             notes += self._decoder.explain_line(line)
@@ -115,6 +123,10 @@ class _Garbage:
                 self._run = 0
                 self._bad += byte not in b"\t\r\n\b"
             self._is_settled |= self._run >= _READABLE
+
+    def forget(self) -> None:
+        """Count anew: the boot ROM's words at each reset are no text, and no mistake."""
+        self._bad = self._run = 0
 
     def is_hint_due(self, silence: float) -> bool:
         due = self._bad >= _MUCH_GARBAGE or (

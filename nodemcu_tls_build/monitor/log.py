@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
 
+from nodemcu_tls_build.errors import OutputError
 from nodemcu_tls_build.files import explain_write_error
 
 
@@ -21,6 +23,16 @@ class Log:
         try:
             self._file = self._open()
         except OSError as error:
+            if error.errno == errno.ENXIO:
+                reason = "a pipe that nothing reads"
+                raise OutputError(
+                    f"cannot write {path}: {reason}", "Start its reader first."
+                ) from error
+            if error.errno == errno.ENOENT:
+                raise OutputError(
+                    f"cannot write {path}: {error.strerror}",
+                    f"Make the directory {path.parent} first.",
+                ) from error
             raise explain_write_error(path, error) from error
 
     def write_line(self, text: str) -> None:
@@ -54,7 +66,8 @@ class Log:
             self._file = -1
 
     def _open(self) -> int:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
+        # Not blocking: a pipe without a reader would be waited for.
+        flags = os.O_NONBLOCK | os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
         return os.open(self._path, flags, 0o600)
 
     def _warn(self, text: str) -> None:

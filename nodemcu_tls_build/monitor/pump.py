@@ -17,8 +17,9 @@ from nodemcu_tls_build.monitor.typist import Typist
 class Pump:
     """A link with its typist, console and log.
 
-    `hides_echo` keeps what was typed out of the console; `on_heard` gets what the device said
-    beyond its echo.
+    `hides_echo` keeps what was typed out of the console; with `drops_lines` those that wait are
+    not for a device that crashed or started anew; `on_heard` gets what the device said beyond
+    its echo.
     """
 
     link: Link
@@ -26,6 +27,7 @@ class Pump:
     typist: Typist
     log: Log | None = None
     hides_echo: bool = False
+    drops_lines: bool = False
     on_heard: Callable[[bytes], None] = lambda heard: None
     _losses: int = 0
 
@@ -33,9 +35,12 @@ class Pump:
         """Listen for a moment, send what may be sent; return what is to be shown."""
         data = self.link.read()
         now = time.monotonic()
+        before = self.console.crashes, self.console.starts if self.typist.knows_prompt else None
         heard = self.typist.hear(data, now)
         self.on_heard(heard)
         shown = self.console.feed(heard if self.hides_echo else data, now)
+        if self.drops_lines:
+            shown += self._drop_lines(*before)
         if self.link.losses != self._losses:
             self._losses = self.link.losses
             self.typist.forget(now)
@@ -44,6 +49,17 @@ class Pump:
             self._type(now)
         self._keep(shown, data)
         return shown
+
+    def _drop_lines(self, crashes: int, starts: int | None) -> list[Shown]:
+        """Drop the lines that wait when there are more crashes, or starts, than before."""
+        is_new = starts is not None and self.console.starts > starts
+        if self.console.crashes == crashes and not is_new:
+            return []
+        count = self.typist.drop_lines()
+        if count == 0:
+            return []
+        lines = "1 line was" if count == 1 else f"{count} lines were"
+        return [Shown("", notes=[Note(f"{lines} not sent: the device has started anew.")])]
 
     def _type(self, now: float) -> None:
         data = self.typist.next_bytes(now)
@@ -62,7 +78,7 @@ class Pump:
             return [Shown("", notes=[Note("This port cannot reset the device: it has no RTS.")])]
         self.typist.forget(time.monotonic())
         shown = self.console.finish()
-        self.console.drop_unfinished()
+        self.console.start_over()
         self._keep(shown)
         return shown
 

@@ -16,7 +16,7 @@ from nodemcu_tls_build.monitor.debug_lines import Location
 from nodemcu_tls_build.monitor.symbols import Symbols
 
 Style = Literal["title", "plain", "dim"]
-_ADDRESS = re.compile(r"\b0x(40[0-9a-f]{6})\b", re.IGNORECASE)
+_ADDRESS = re.compile(r"\b(?:0x|alloc call: )(40[0-9a-f]{6})\b", re.IGNORECASE)
 _MOST_NOTES = 4  # of one line
 _ROM_START, _ROM_END = 0x40000000, 0x40100000
 
@@ -110,7 +110,7 @@ def _render(crash: Crash, symbols: Symbols | None, problem: str | None) -> Itera
         address = crash.registers.get("excvaddr")
         yield Note(explain_exception(crash.cause, address=address, functions=functions))
     elif crash.reason:
-        yield Note(explain_panic(crash.reason))
+        yield Note(explain_panic(crash.reason, is_far_from_end=crash.was_far_from_stack_end))
     if pc is not None and not (symbols and symbols.is_code(pc)):
         yield Note(f"at   {pc:#010x}{_describe_place(pc) if symbols else ''}")
     if symbols:
@@ -120,6 +120,13 @@ def _render(crash: Crash, symbols: Symbols | None, problem: str | None) -> Itera
             yield Note(f"The dump does not say of which build it is: read with {symbols.path}.")
     if problem:
         yield Note(problem)
+    if crash.failed_allocation:
+        address, length = crash.failed_allocation
+        where = f" {symbols.lookup(address) or '??'}" if symbols else ""
+        yield Note(f"The last allocation to fail: {length} bytes, at {address:#010x}{where}")
+    if crash.second is not None:
+        where = f" {symbols.lookup(crash.second) or '??'}" if symbols else ""
+        yield Note(f"The report ends there: it crashed itself, at {crash.second:#010x}{where}")
     if crash.damaged:
         yield Note(f"Lines of the dump that are damaged: {crash.damaged}.")
     if crash.is_cut:

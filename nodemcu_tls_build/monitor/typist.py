@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
+INTERRUPT = b"\x03"  # Ctrl-C: the firmware drops what was typed of a chunk
 LONGEST_LINE = 255  # what the firmware's prompt takes
 PROMPTS = ("> ", ">> ")
 _PROMPTS = tuple(prompt.encode() for prompt in PROMPTS)
@@ -40,6 +41,11 @@ class Typist:
         return len(self._lines)
 
     @property
+    def knows_prompt(self) -> bool:
+        """Tell whether the device has shown a prompt."""
+        return self._knows_prompt
+
+    @property
     def is_typing(self) -> bool:
         """Tell whether lines are on their way."""
         return bool(self._lines or self._unsent)
@@ -53,6 +59,14 @@ class Typist:
         patience = self._patience if self._knows_prompt else self._first_patience
         is_late = self.silence(now) >= patience or now - self._sent_at >= _CHATTER * patience
         return is_late and not self.at_prompt
+
+    def drop_lines(self) -> int:
+        """Forget what has not been sent; return how many lines that is."""
+        count = len(self._lines) + bool(self._unsent)
+        self._lines.clear()
+        self._unsent = b""
+        self._drop_echo()
+        return count
 
     def put(self, line: bytes) -> None:
         """Queue a line, without its end."""

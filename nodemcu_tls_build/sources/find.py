@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nodemcu_tls_build.errors import OutputError, SourceError
-from nodemcu_tls_build.files import explain_write_error, hash_file, make_directory
+from nodemcu_tls_build.files import explain_write_error, hash_file, make_directory, try_lock
 from nodemcu_tls_build.sources.lock import Archive, Lock, Source, Unavailable, load_lock
 
 _FETCH_PREFIX = ".fetch-"
@@ -189,9 +189,7 @@ def _hold_cache(cache_dir: Path, report: Callable[[str], None]) -> Iterator[None
             "Make it writable for this user, or set XDG_CACHE_HOME to another place.",
         ) from error
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not try_lock(file):
             report("wait for another run to finish with the cache")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield

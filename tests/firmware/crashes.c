@@ -1,25 +1,32 @@
 /*
  * crashes.c - linked into the firmware, it gives scripts crash(NAME), which brings it down.
  *
- * The link wraps luaopen_base. Each way down goes through outer() and inner(), so that a report
- * has their return addresses to show.
+ * The link wraps luaopen_base, build_id_text and cpu_watch. Each way down goes through outer() and
+ * inner(), so that a report has their return addresses to show.
  */
 #include <assert.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <lauxlib.h>
 #include <lwip/pbuf.h>
 
+#include "build_id.h"
 #include "cpu.h"
 
 #define FAULT __attribute__((noinline, noclone)) static void
 
 int __real_luaopen_base(lua_State *L);
 int __wrap_luaopen_base(lua_State *L);
+void __real_build_id_text(char id[BUILD_ID_SIZE]);
+void __wrap_build_id_text(char id[BUILD_ID_SIZE]);
+void __real_cpu_watch(uint32_t ticks);
+void __wrap_cpu_watch(uint32_t ticks);
 
 static lua_State *state;
 static volatile uint32_t zero, sink;
+static bool fails_in_report, is_impatient;
 
 FAULT fault_illegal(void)
 {
@@ -140,9 +147,46 @@ FAULT fault_panic(void)
     panic("on purpose");
 }
 
+FAULT fault_null_reason(void)
+{
+    panic((const char *)zero);
+}
+
+/* A text without an end, at the end of the memory. */
+FAULT fault_endless_reason(void)
+{
+    *(volatile uint32_t *)(0x40107ffc + zero) = 0x64636261;
+    panic((const char *)zero + 0x40107ffc);
+}
+
 FAULT fault_in_the_report(void)
 {
-    panic((const char *)zero + 0x30);
+    fails_in_report = true;
+    panic("with a report that fails");
+}
+
+/* No crash: from now on the watchdog takes a hundredth of its time. */
+FAULT fault_impatient(void)
+{
+    is_impatient = true;
+}
+
+/* Steps over the guard of the stack, then calls Lua. */
+#pragma GCC diagnostic ignored "-Wframe-larger-than="
+FAULT fault_large_frame(void)
+{
+    volatile char frame[8192];
+
+    frame[sizeof frame - 1] = 0;
+    lua_pushliteral(state, "a string that has to be allocated");
+    sink = (uint32_t)frame[sizeof frame - 1];
+}
+
+/* Its callee has no debug information of what it does with the stack. */
+FAULT fault_in_assembly(void)
+{
+    memset((void *)(zero + 0x20000000u), 1, 64 + zero);
+    sink++;
 }
 
 static const struct {
@@ -167,7 +211,12 @@ static const struct {
     {"abort", fault_abort},
     {"assert", fault_assert},
     {"panic", fault_panic},
+    {"null_reason", fault_null_reason},
+    {"endless_reason", fault_endless_reason},
     {"in_the_report", fault_in_the_report},
+    {"impatient", fault_impatient},
+    {"large_frame", fault_large_frame},
+    {"in_assembly", fault_in_assembly},
 };
 
 FAULT inner(const char *name)
@@ -184,6 +233,19 @@ FAULT outer(const char *name)
 {
     inner(name);
     sink++;
+}
+
+void __wrap_build_id_text(char id[BUILD_ID_SIZE])
+{
+    if (fails_in_report) {
+        fault_load();
+    }
+    __real_build_id_text(id);
+}
+
+void __wrap_cpu_watch(uint32_t ticks)
+{
+    __real_cpu_watch(is_impatient ? ticks / 100 : ticks);
 }
 
 static int crash(lua_State *L)

@@ -2,10 +2,11 @@
  * failing_malloc.c - linked into the firmware, it refuses one allocation of each TLS connection.
  *
  * It spares the first WARM_UP connections. The next one has its allocation number FIRST refused,
- * that after it FIRST + STEP, and so on; with EVERY 2, only every second one has. Allocations count
- * from tls_conn_open() to the tls_conn_close() of its socket, Lua's among them. The link wraps
- * malloc, calloc, realloc, tls_conn_open, tls_conn_close and board_chip_id: to scripts,
- * node.chipid() is the number of the allocation that was refused last, or 0 when none was.
+ * that after it FIRST + 1, and so on up to number DENSE; from there on it goes in steps of STEP.
+ * With EVERY 2, only every second connection has one refused. Allocations count from
+ * tls_conn_open() to the tls_conn_close() of its socket, Lua's among them. The link wraps malloc,
+ * calloc, realloc, tls_conn_open, tls_conn_close and board_chip_id: to scripts, node.chipid() is
+ * the number of the allocation that was refused last, or 0 when none was.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -72,7 +73,7 @@ void __wrap_tls_conn_open(struct tls_conn *conn, const char *host, uint16_t port
     counted = refused = 0;
     if (opened > WARM_UP && opened % EVERY == 0) {
         to_refuse = next;
-        next += STEP;
+        next += next < DENSE ? 1 : STEP;
         counts = true;
     }
     __real_tls_conn_open(conn, host, port);

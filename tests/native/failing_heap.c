@@ -2,6 +2,9 @@
 
 #include <execinfo.h>
 #include <stdio.h>
+#include <unistd.h>
+
+#include <sys/wait.h>
 
 #include <sanitizer/common_interface_defs.h>
 
@@ -18,7 +21,9 @@ void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *block, size_t size);
 void __wrap_free(void *block);
 
-static unsigned long counted, refused;
+static unsigned long counted, refused, fork_at, fork_step;
+static void (*fork_in_child)(void);
+static void (*fork_ended)(unsigned long number, int code);
 static long blocks;
 static void *callers[DEPTH];
 static int caller_count;
@@ -28,7 +33,18 @@ void heap_start(unsigned long number)
 {
     counted = 0;
     refused = number;
+    fork_at = 0;
     caller_count = 0;
+}
+
+void heap_start_forking(unsigned long first, unsigned long step, void (*in_child)(void),
+                        void (*ended)(unsigned long number, int code))
+{
+    heap_start(0);
+    fork_at = first;
+    fork_step = step;
+    fork_in_child = in_child;
+    fork_ended = ended;
 }
 
 unsigned long heap_counted(void)
@@ -75,9 +91,34 @@ void heap_print_refused(void)
     printf("\n");
 }
 
+static void fork_and_wait(void)
+{
+    int status = 0;
+
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        refused = counted;
+        fork_at = 0;
+        fork_in_child();
+        return;
+    }
+    if (child < 0 || waitpid(child, &status, 0) != child) {
+        perror("fork");
+        _exit(70);
+    }
+    fork_at += fork_step;
+    fork_ended(counted, WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+}
+
 static __attribute__((noinline)) bool refuse(void)
 {
-    if (++counted != refused) {
+    if (++counted == fork_at) {
+        caller_count = backtrace(callers, DEPTH);
+        fork_and_wait();
+        return refused == counted;
+    }
+    if (counted != refused) {
         return false;
     }
     caller_count = backtrace(callers, DEPTH);

@@ -13,6 +13,14 @@
 /* Count allocations from 1 on and refuse the one with this number; 0: none. */
 void heap_start(unsigned long refused);
 
+/*
+ * Count allocations from 1 on and, from number `first` on, have every `step`-th refused in a fork
+ * of the program, which starts with `in_child`. The program goes on with the memory when the fork
+ * has ended, and its exit code was told to `ended`.
+ */
+void heap_start_forking(unsigned long first, unsigned long step, void (*in_child)(void),
+                        void (*ended)(unsigned long number, int code));
+
 unsigned long heap_counted(void); /* allocations since heap_start() */
 bool heap_has_refused(void);
 long heap_blocks(void); /* allocated and not freed, since the program's start */

@@ -13,4 +13,7 @@ extern int64_t host_date;    /* 0: the system's; else what board_epoch() says */
 /* Wait until a stream may have something to tell, but no longer than this. */
 void host_wait(int milliseconds);
 
+/* From now on nothing reaches the peers of open streams, and nothing comes from them. */
+void host_cut_off(void);
+
 #endif

@@ -60,6 +60,18 @@ void host_wait(int milliseconds)
     poll(set, count, milliseconds);
 }
 
+void host_cut_off(void)
+{
+    int ends[2]; /* the other one stays open: a stream does not end */
+
+    for (int i = 0; i < CONNECTIONS; i++) {
+        if (connections[i].used && socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0) {
+            dup2(ends[0], connections[i].fd);
+            close(ends[0]);
+        }
+    }
+}
+
 void stream_init(struct stream *stream)
 {
     *stream = (struct stream){.pcb = NULL};

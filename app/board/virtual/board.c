@@ -14,6 +14,7 @@
 #define EXIT_CRASH 2
 #define CHIP_ID 0x123456u /* the end of the emulator's MAC address */
 
+static uint32_t watchdog_ticks;
 static uint64_t ticks_total;
 static uint32_t ticks_last;
 static int64_t epoch_offset; /* microseconds from board_micros() to the epoch */
@@ -118,6 +119,12 @@ void board_idle(uint32_t milliseconds)
     }
 }
 
+void board_watchdog(uint32_t seconds)
+{
+    watchdog_ticks = seconds * 1000000u * TICKS_PER_MICROSECOND;
+    cpu_watch(watchdog_ticks);
+}
+
 int board_random(void *buffer, size_t length)
 {
     char *to = buffer;
@@ -140,7 +147,14 @@ uint32_t board_chip_id(void)
 
 void board_console_write(const char *text, size_t length)
 {
-    uart_write(text, length);
+    for (; length > 0; text++, length--) {
+        do {
+            if (watchdog_ticks > 0) {
+                cpu_watch(watchdog_ticks);
+            }
+        } while (!uart_is_ready());
+        uart_write(text, 1);
+    }
 }
 
 int board_console_read(void)

@@ -21,10 +21,15 @@ void uart_init(void)
     UART_IER = UART_IER_RX; /* so that a key ends board_idle() */
 }
 
+bool uart_is_ready(void)
+{
+    return (UART_LSR & UART_LSR_THR_EMPTY) != 0;
+}
+
 void uart_write(const char *text, size_t length)
 {
     for (size_t i = 0; i < length; i++) {
-        while (!(UART_LSR & UART_LSR_THR_EMPTY)) {
+        while (!uart_is_ready()) {
         }
         UART_THR = (uint8_t)text[i];
     }
