@@ -7,6 +7,7 @@ run is what it always is: its own process, its own arguments, what it prints, it
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -17,20 +18,23 @@ import pytest
 import warm_esptool_run
 
 from nodemcu_tls_build.device import tool
-from nodemcu_tls_build.process import Stopper
+from nodemcu_tls_build.process import Stopper, _Limit
 
 _context = multiprocessing.get_context("forkserver")
 _lock = threading.Lock()  # starting a child asks for the end of the others, for which it is joined
 
 
 class _Child:
-    """What a Stopper ends."""
+    """What a Stopper and a _Limit end; at once, whatever they ask for."""
 
     def __init__(self, process: BaseProcess) -> None:
         self._process = process
 
     def send_signal(self, _number: int) -> None:
         self._process.terminate()
+
+    def kill(self) -> None:
+        self._process.kill()
 
 
 def _join(child: BaseProcess) -> int:
@@ -55,14 +59,19 @@ def run_warm(
     env: Mapping[str, str],
     keep_open: Sequence[int],
     timeout: float,
+    count_silence: Callable[[], float],
     stoppers: Sequence[Stopper],
 ) -> int:
-    """Do what process.run_live does, with esptool alone, and end it at once when its time is up."""
+    """Do what process.run_live does, with esptool alone, and end it at once when its time is up.
+
+    The child has none of the files in `keep_open`; it opens those of this process.
+    """
     assert args[:5] == [sys.executable, "-P", "-u", "-m", "esptool"]
-    assert not keep_open
+    argv = [_name_here(arg, keep_open) for arg in args[4:]]
+    environment = {name: _name_here(value, keep_open) for name, value in env.items()}
     reader, writer = _context.Pipe(duplex=False)
     child = _context.Process(
-        target=warm_esptool_run.run, args=(list(args[4:]), dict(env), writer), daemon=True
+        target=warm_esptool_run.run, args=(argv, environment, writer), daemon=True
     )
     with _lock:
         child.start()
@@ -70,13 +79,21 @@ def run_warm(
     with ExitStack() as stack:
         for action in (reader.close, child.close, lambda: _join(child), child.terminate):
             stack.callback(action)
+        ended = _Child(child)
         for stopper in stoppers:
-            stack.enter_context(stopper.watch(_Child(child)))  # type: ignore[arg-type]
-        limit = threading.Timer(timeout, child.terminate)
-        limit.start()
-        stack.callback(limit.cancel)
+            stack.enter_context(stopper.watch(ended))  # type: ignore[arg-type]
+        limit = stack.enter_context(_Limit(ended, timeout, count_silence))  # type: ignore[arg-type]
         with open(reader.fileno(), encoding="utf-8", errors="replace", closefd=False) as output:
             for line in output:
+                limit.note_line()
                 on_line(line.rstrip("\n"))
         code = _join(child)
-    return code if code >= 0 else 128 - code
+    return limit.code or (code if code >= 0 else 128 - code)
+
+
+def _name_here(text: str, descriptors: Sequence[int]) -> str:
+    """Return the text with another name for an open file: that of this process."""
+    for descriptor in descriptors:
+        if text.endswith(f"/proc/self/fd/{descriptor}"):
+            return text.replace("/proc/self/", f"/proc/{os.getpid()}/")
+    return text
