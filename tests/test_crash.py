@@ -282,6 +282,21 @@ def test_report_needs_nothing_of_flash(whole_build: Path) -> None:
     } <= in_ram
 
 
+def test_no_frame_is_large(whole_build: Path) -> None:
+    """A large one could step over the guard of the stack; of upstream, no warning tells."""
+    tool = f"{find_compiler().prefix}objdump"
+    command = [tool, "-d", "--no-show-raw-insn", str(whole_build / "firmware.elf")]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    small = re.findall(r"addi\s+a1, a1, -(\d+)\n", text)
+    large = re.findall(
+        r"movi(?:\.n)?\s+(a\d+), (\w+)\n(?:.+\n){0,3}?\S+\s+sub\s+a1, a1, \1\n", text
+    )
+    sizes = [int(size) for size in small] + [int(size, 0) for _, size in large]
+    assert len(sizes) > 1000
+    assert 512 < max(sizes) <= 1024
+    assert len(large) == len(re.findall(r"sub\s+a1, a1, ", text))  # all are known beforehand
+
+
 def list_symbols(prefix: str, path: Path) -> list[tuple[str, int | None]]:
     """Return the global symbols of an object or ELF file, with address where they have one."""
     told = subprocess.run(

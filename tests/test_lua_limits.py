@@ -86,7 +86,7 @@ def test_option_for_the_c_api_only(firmware: Path) -> None:
         for _, options in ipairs { ">S", "S>", ">" } do
           print(pcall(debug.getinfo, 1, options))
         end
-        print(pcall(debug.getinfo, coroutine.create(print), 1, ">f"))
+        print(pcall(debug.getinfo, coroutine.create(function() end), 1, ">f"))
         local function f() return debug.getinfo(1, "l").currentline end
         print(f(), debug.getinfo(print, "S").what, debug.getinfo(1).short_src)
     """

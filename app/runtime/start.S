@@ -102,6 +102,9 @@ main_returned:
     .global cpu_wait
     .type   cpu_wait, @function
 cpu_wait:
+    movi    a3, 0               /* a watch ends before its CCOMPARE0 becomes another's */
+    wsr     a3, intenable
+    rsync
     rsr     a3, ccount
     add     a3, a3, a2
     wsr     a3, ccompare0
