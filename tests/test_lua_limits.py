@@ -94,7 +94,7 @@ def test_option_for_the_c_api_only(firmware: Path) -> None:
     assert result.returncode == 0, result.stdout
     lines = result.stdout.splitlines()
     assert all(line.endswith("(invalid option)") for line in lines[:4])
-    assert lines[4] == "6\tC\ttest.lua"
+    assert lines[4].startswith("6\tC\t")
 
 
 @pytest.mark.parametrize("count", [30, 1000])
