@@ -22,6 +22,7 @@ from nodemcu_tls_build.errors import BuildError, ConfigError, OutputError, ToolF
 COMMANDS = ("build", "run", "flash", "verify", "device", "monitor", "emulate")
 _OUTPUT_TAIL = 20  # lines of a failed tool's output worth showing
 _INTERRUPTED = 128 + signal.SIGINT
+_ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class _Commands(click.Group):
@@ -71,7 +72,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line of this process."""
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+    for number in _ENDING:
         if signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, _end_cleanly)
     _open_closed_streams()

@@ -68,8 +68,7 @@ def test_flash_and_nothing_else(build_dir: Path, flash_path: Path, tmp_path: Pat
     build_id = json.loads((build_dir / "build.json").read_text())["build_id"]
     assert first.stdout.splitlines() == [
         f"{port} (5c:cf:7f:00:82:66): 0x00000.bin written; 0x10000.bin written; verified; "
-        "credentials: CA: one sector is damaged, CA: one sector is damaged, "
-        "client: one sector is damaged, client: one sector is damaged",
+        "credentials: CA: both sectors are damaged, client: both sectors are damaged",
         f"Flashed and verified build {build_id}.",
     ]
     assert first.stderr.splitlines() == [

@@ -71,7 +71,7 @@ def test_backup_and_restore(tmp_path: Path) -> None:
         assert stat.S_IMODE(saved_path.stat().st_mode) == 0o600
         assert run_cli("device", "erase", port, "--yes").returncode == 0
         assert path.read_bytes() == b"\xff" * size
-        restored = run_cli("device", "restore", str(saved_path), port)
+        restored = run_cli("device", "restore", str(saved_path), port, "--yes")
     assert restored.returncode == 0, restored.stderr
     assert path.read_bytes() == content
 
@@ -160,8 +160,9 @@ def test_a_backup_is_a_regular_file(tmp_path: Path) -> None:
             restore(Line("/dev/ttyNONE"), path)
 
 
-def test_erasing_wants_to_be_sure() -> None:
-    result = run_cli("device", "erase", "/dev/ttyNONE")
+@pytest.mark.parametrize("args", [["erase"], ["restore", "saved.bin"]])
+def test_what_overwrites_all_wants_to_be_sure(args: list[str]) -> None:
+    result = run_cli("device", *args, "/dev/ttyNONE")
     assert result.returncode == 2
     assert "give --yes" in result.stderr
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -175,6 +176,17 @@ def test_no_image_is_refused_once(firmware: Path) -> None:
         device.wait_for_log("The boot ROM refused the image: waiting for a reset.")
 
 
+def test_flash_file_that_is_cut_off(firmware: Path, tmp_path: Path) -> None:
+    flash_path = tmp_path / "flash.bin"
+    with run_device(firmware, flash_path) as device:
+        os.truncate(flash_path, 0)
+        with contextlib.suppress(OSError), SerialConsole(device.url) as console:
+            console.reset()
+        assert device.process.wait(60) == 1
+        assert f"Error: {flash_path} was cut off while it was in use: 0 bytes" in device.log()
+        assert "lost" not in device.log()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_signals_end_the_emulator_too(
     firmware: Path, tmp_path: Path, number: signal.Signals
@@ -219,14 +231,18 @@ def test_port_in_use(firmware: Path) -> None:
     with run_device(firmware) as device:
         result = run_emulate("--build", firmware, "--port", str(device.port))
         assert (result.returncode, result.stdout) == (1, "")
-        assert f"cannot listen on 127.0.0.1:{device.port}: Address already in use" in result.stderr
+        address = f"127.0.0.1:{device.port}"
+        assert f"cannot listen on {address}: Address already in use\n" in result.stderr
         assert "Hint: Choose another --port" in result.stderr
 
 
 def test_bad_arguments(firmware: Path, tmp_path: Path) -> None:
     (tmp_path / "odd.bin").write_bytes(bytes(1000))
     small = make_flash(firmware, tmp_path / "flash.bin")
+    (tmp_path / "junk").mkdir()
+    (tmp_path / "junk" / "bootrom.elf").write_bytes(b"no ELF")
     for args, message in (
+        (("--build", tmp_path / "junk"), "bootrom.elf is no program"),
         (("--build", tmp_path), "cannot read"),
         (
             ("--build", firmware, "--flash", tmp_path / "odd.bin"),

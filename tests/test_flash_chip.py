@@ -187,3 +187,21 @@ def test_file_that_cannot_grow(path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     FlashChip.open(path, SIZE).close()  # nothing half filled was left
+
+
+def test_file_that_is_cut_off_in_use(flash: FlashChip, path: Path) -> None:
+    os.truncate(path, 1000)
+    for use in (lambda: flash.read(990, 20), lambda: flash.program(990, bytes(20))):
+        with pytest.raises(ImageError, match="was cut off while it was in use: 1,000 bytes are"):
+            use()
+
+
+def test_file_that_cannot_be_written_any_more(flash: FlashChip, path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100 * KIB, limits[1]))
+    try:
+        for use in (lambda: flash.program(200 * KIB, b"x"), lambda: flash.erase_sector(200 * KIB)):
+            with pytest.raises(OutputError, match=f"cannot write {path}: File too large"):
+                use()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -261,7 +261,8 @@ def test_colours(device: FakeDevice, open_screen: Callable[..., Screen]) -> None
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)]
+    ("number", "code"),
+    [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGUSR1, 138)],
 )
 def test_signals_leave_the_terminal_as_it_was(
     device: FakeDevice, open_screen: Callable[..., Screen], number: int, code: int

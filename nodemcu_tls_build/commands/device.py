@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nodemcu_tls_build.device.tool import Line
 
 _FILE = click.Path(path_type=Path)
+_yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
 @click.group()
@@ -68,12 +69,16 @@ def backup(path: Path, port: str | None, force: bool, baud: int) -> None:
 @device.command()
 @click.argument("path", type=_FILE, metavar="FILE")
 @click.argument("port", required=False)
+@_yes_option
 @baud_option
-def restore(path: Path, port: str | None, baud: int) -> None:
-    """Write FILE, a backup, back to a flash of the same size."""
+@click.pass_context
+def restore(ctx: click.Context, path: Path, port: str | None, yes: bool, baud: int) -> None:
+    """Write FILE, a backup, over all that is in a flash of the same size."""
     from nodemcu_tls_build.device.whole import restore as restore_flash
 
     with _open_line(port, baud) as line:
+        if not yes:
+            _confirm(ctx, f"Write {path} over the whole flash of {line.port}, keys too?")
         size = restore_flash(line, path)
     click.echo(f"Wrote {size:,} bytes of {path} to {line.port}; the device's digest is the same.")
 
@@ -81,7 +86,7 @@ def restore(path: Path, port: str | None, baud: int) -> None:
 @device.command()
 @click.argument("port", required=False)
 @click.option("--keep-credentials", is_flag=True, help="Leave stored certificates and keys alone.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@_yes_option
 @baud_option
 @click.pass_context
 def erase(
@@ -92,7 +97,8 @@ def erase(
 
     with _open_line(port, baud) as line:
         if not yes:
-            _confirm(ctx, line.port, keep_credentials=keep_credentials)
+            rest = "but its credentials" if keep_credentials else "its certificates and keys too"
+            _confirm(ctx, f"Erase the whole flash of {line.port}, {rest}?")
         ranges, places_kept = erase_flash(line, keep_credentials=keep_credentials)
     places = " and ".join(f"{start:#x} to {end:#x}" for start, end in ranges)
     kept = "credentials too"
@@ -101,11 +107,10 @@ def erase(
     click.echo(f"Erased the flash of {line.port}, {places}: {kept}.")
 
 
-def _confirm(ctx: click.Context, port: str, *, keep_credentials: bool) -> None:
+def _confirm(ctx: click.Context, question: str) -> None:
     if not sys.stdin.isatty():
         raise click.UsageError("give --yes: there is no terminal to ask on", ctx)
-    rest = "but its credentials" if keep_credentials else "its certificates and keys too"
-    click.confirm(f"Erase the whole flash of {port}, {rest}?", abort=True, err=True)
+    click.confirm(question, abort=True, err=True)
 
 
 @contextmanager

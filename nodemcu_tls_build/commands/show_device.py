@@ -35,10 +35,10 @@ def describe_credentials(sets: Sequence[CredentialSet]) -> str:
     """Say in a few words which credentials are in force, and what is wrong in their sectors."""
     stored = [f"{found.name}: {_count(found.stored)}" for found in sets if found.stored]
     trouble = [
-        f"{found.name}: one sector is {sector.state}"
+        f"{found.name}: {'both sectors are' if count == 2 else 'one sector is'} {state}"
         for found in sets
-        for sector in found.sectors
-        if sector.state in {SectorState.INTERRUPTED, SectorState.DAMAGED}
+        for state in (SectorState.INTERRUPTED, SectorState.DAMAGED)
+        if (count := [sector.state for sector in found.sectors].count(state))
     ]
     return f"credentials: {', '.join(stored + trouble) or 'none stored'}"
 

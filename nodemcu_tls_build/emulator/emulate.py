@@ -19,13 +19,15 @@ from nodemcu_tls_build.emulator.guest import Guest
 from nodemcu_tls_build.emulator.qemu import Setup, make_command
 from nodemcu_tls_build.emulator.serial_server import SerialServer
 from nodemcu_tls_build.errors import ImageError
-from nodemcu_tls_build.files import explain_write_error
+from nodemcu_tls_build.files import explain_write_error, read_file
 from nodemcu_tls_build.image import FLASH_SIZES
 from nodemcu_tls_build.memmap import FLASH_WINDOW, KIB
 from nodemcu_tls_build.toolchain import find_qemu
 
 _NEW_FLASH = 1024 * KIB
 _HEADER = 4  # bytes of it: the last one has the size
+_ROM_LIMIT = 1024 * KIB
+_ELF = b"\x7fELF"
 
 
 @dataclass(frozen=True)
@@ -95,14 +97,13 @@ def _run_once(server: SerialServer, device: VirtualDevice) -> None:
 
 
 def _check_rom(path: Path) -> None:
+    hint = f"The boot ROM comes from a build: nodemcu-tls build --out {path.parent}"
     try:
-        with path.open("rb") as file:
-            file.read(1)
+        header = read_file(path, _ROM_LIMIT)[: len(_ELF)]
     except OSError as error:
-        raise ImageError(
-            f"cannot read {path}: {error.strerror}",
-            f"The boot ROM comes from a build: nodemcu-tls build --out {path.parent}",
-        ) from error
+        raise ImageError(f"cannot read {path}: {error.strerror}", hint) from error
+    if header != _ELF:
+        raise ImageError(f"{path} is no program", hint)
 
 
 def _make_private_dir(stack: contextlib.ExitStack) -> Path:

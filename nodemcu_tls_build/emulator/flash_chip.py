@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
 from nodemcu_tls_build.emulator.chip import FLASH_SIZES
 from nodemcu_tls_build.emulator.faults import REFUSAL, Faults
-from nodemcu_tls_build.emulator.flash_file import open_flash_file, write_at
+from nodemcu_tls_build.emulator.flash_file import FlashFile
 from nodemcu_tls_build.errors import ConfigError, ImageError
 from nodemcu_tls_build.image import ERASED
 from nodemcu_tls_build.memmap import KIB, SECTOR
@@ -30,10 +29,10 @@ class FlashChip:
     chip ignores the address lines that it does not have. The file is locked until `close`.
     """
 
-    def __init__(self, descriptor: int, size: int, faults: Faults) -> None:
+    def __init__(self, file: FlashFile, size: int, faults: Faults) -> None:
         self.size = size
         self.status = bytearray(3)  # status registers, which outlive a reset of the ESP8266
-        self._descriptor = descriptor
+        self._file = file
         self._stuck_sectors = {offset // SECTOR for offset in faults.stuck_sector}
         self._stuck_bytes = frozenset(faults.stuck_bit)
         self._budget = faults.power_cut  # bytes until the power fails, None: it does not
@@ -49,13 +48,11 @@ class FlashChip:
         _check_offsets(faults, size)
         if size not in FLASH_SIZES.values():
             raise ImageError(f"no flash has {size} bytes", f"Sizes: {', '.join(FLASH_SIZES)}.")
-        return cls(open_flash_file(path, ERASED * size), size, faults)
+        return cls(FlashFile(path, ERASED * size), size, faults)
 
     def close(self) -> None:
         """Unlock and close the file; doing it twice does no harm."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        self._file.close()
 
     def __enter__(self) -> FlashChip:
         return self
@@ -66,7 +63,7 @@ class FlashChip:
     def read(self, offset: int, length: int) -> bytes:
         """Return `length` bytes, at most the whole chip, from `offset` on."""
         parts = self._split(offset, length, self.size)
-        return b"".join(os.pread(self._descriptor, size, start) for start, size in parts)
+        return b"".join(self._file.read(start, size) for start, size in parts)
 
     def md5(self, offset: int, length: int) -> bytes:
         """Return the MD5 digest of a range."""
@@ -87,7 +84,7 @@ class FlashChip:
         start = offset % self.size // SECTOR * SECTOR
         room = self._spend(SECTOR)
         if start // SECTOR not in self._stuck_sectors:
-            write_at(self._descriptor, start, b"\xff" * room)
+            self._file.write(start, b"\xff" * room)
         if room < SECTOR:
             self._fail_power()
 
@@ -103,11 +100,11 @@ class FlashChip:
             self.erase_sector(sector)
 
     def _program_page(self, start: int, data: bytes) -> None:
-        old = os.pread(self._descriptor, len(data), start)
+        old = self._file.read(start, len(data))
         new = bytearray(before & after for before, after in zip(old, data, strict=True))
         for position in self._stuck_bytes.intersection(range(start, start + len(data))):
             new[position - start] = data[position - start] ^ 1
-        write_at(self._descriptor, start, bytes(new))
+        self._file.write(start, bytes(new))
 
     def _split(self, offset: int, length: int, unit: int) -> Iterator[tuple[int, int]]:
         """Yield start and length of the parts of a range that no multiple of `unit` divides."""

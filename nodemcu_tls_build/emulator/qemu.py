@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import ipaddress
-import os
 import re
 import tempfile
 import time
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from nodemcu_tls_build.build_output import BuildOutput, load_build_output
 from nodemcu_tls_build.emulator.console import run_console
-from nodemcu_tls_build.emulator.flash_file import open_flash_file
+from nodemcu_tls_build.emulator.flash_file import FlashFile
 from nodemcu_tls_build.errors import BuildError, ConfigError, ImageError
 from nodemcu_tls_build.files import explain_write_error
 from nodemcu_tls_build.image import pad_to_flash
@@ -205,8 +204,5 @@ def _make_private_flash(flash: bytes) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _open_kept_flash(path: Path, flash: bytes) -> Iterator[Path]:
-    descriptor = open_flash_file(path, flash)
-    try:
+    with contextlib.closing(FlashFile(path, flash)):
         yield path.absolute()
-    finally:
-        os.close(descriptor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import struct
@@ -55,7 +56,7 @@ class SerialServer:
             self._listener = socket.create_server((HOST, port))
         except OSError as error:
             raise DeviceError(
-                f"cannot listen on {HOST}:{port}: {error.strerror}",
+                f"cannot listen on {HOST}:{port}: {os.strerror(error.errno or 0)}",
                 "Choose another --port, or 0 for any that is free.",
             ) from error
         self._listener.setblocking(False)
