@@ -137,8 +137,8 @@ def test_terminal(firmware: Path, open_screen: Callable[..., Screen], tmp_path: 
         screen.wait_for("This line has 256 bytes, the firmware's prompt takes 255.")
         screen.type("\x03print('\\27[31m')\r")
         shown = screen.wait_for("\n\\x1b[31m\n> ")
-        assert shown[shown.index("> print('he'") :].split("\n") == [
-            *("> print('he' .. 'llo')", "hello", "> for i = 1, 2 do", ">> print(i * 11) end"),
+        assert shown[shown.index("print('he'") :].split("\n") == [  # the prompt may still come
+            *("print('he' .. 'llo')", "hello", "> for i = 1, 2 do", ">> print(i * 11) end"),
             *("11", "22", "> =1000 + 1", "=1000 + 2", "=1000 + 3", "1001", "1002", "1003"),
             *("> =2000 + 1", "2001", "> =1000 + 1", "=1000 + 2", "=1000 + 3"),
             *("1001", "1002", "1003", "> print('\\27[31m')", "\\x1b[31m", "> "),
