@@ -15,7 +15,7 @@ TEST_PACKAGES := $(BUILD_PACKAGES) gcc libc6-dev clang clang-format libclang-rt-
     dnsmasq-base iproute2 gnutls-bin libwolfssl-dev libbearssl-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help build test check lint format fuzz bench clean build-packages test-packages
+.PHONY: help build test check lint format fuzz bench costs heap clean build-packages test-packages
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,14 @@ fuzz: test-packages $(VENV)/.developer ## fuzz each parser for FUZZ_SECONDS (60)
 
 bench: build ## time builds, --help and a virtual device
 	$(BIN)/python tests/bench.py
+
+# With COSTS="tls.modes presets" only those are measured anew. All of it takes half an hour.
+costs: build $(VENV)/.developer ## measure what each setting of a profile costs
+	$(BIN)/python tests/measure_costs.py $(COSTS)
+
+# With HEAP="3.6.6" only that mbedTLS is measured anew. All three take a quarter of an hour.
+heap: build $(VENV)/.developer ## measure the heap that a handshake is made of
+	$(BIN)/python tests/measure_heap.py $(HEAP)
 
 clean: ## remove what the targets made, but not the cache of sources
 	rm -rf build dist $(VENV)

@@ -24,7 +24,7 @@ from nodemcu_tls_build.image import (
 from nodemcu_tls_build.memmap import BOOT_OFFSET, IROM_OFFSET
 from nodemcu_tls_build.ninja import run_ninja
 from nodemcu_tls_build.output import hold_directory, publish_files
-from nodemcu_tls_build.profile import Profile, load_profile
+from nodemcu_tls_build.profile import Profile, check_macros, load_profile
 from nodemcu_tls_build.render import render_server_ca, render_user_mbedtls
 from nodemcu_tls_build.request import BuildRequest, BuildResult, Progress
 from nodemcu_tls_build.resources import app_dir
@@ -43,7 +43,7 @@ def build_firmware(request: BuildRequest, progress: Progress) -> BuildResult:
     inputs = describe_inputs(request)  # before the first of them is read
     now = datetime.now(UTC)
     wanted_time = choose_build_time(now)
-    profile = load_profile(request.profile)
+    profile = load_profile(request.profile, request.settings)
     bundle = load_ca_file(request.ca_path, now=now) if request.ca_path else None
     if bundle:
         check_ca_fits(bundle, profile)
@@ -109,8 +109,10 @@ def _render(
 ) -> list[Path]:
     """Write what ninja works from and return it; a file that is already right keeps its time."""
     roots = {name: tree.path for name, tree in trees.items()}
+    include_dir = roots["mbedtls"] / "include"
+    check_macros(profile, include_dir)
     texts = {
-        "gen/user_mbedtls.h": render_user_mbedtls(profile),
+        "gen/user_mbedtls.h": render_user_mbedtls(profile, include_dir),
         "gen/server_ca.c": render_server_ca(bundle),
         "gen/compiler.txt": _identify_compiler(compiler),
         "gen/esptool.txt": f"{version('esptool')}\n",

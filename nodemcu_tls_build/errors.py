@@ -80,5 +80,9 @@ class DeviceError(BuildError):
     """Report a device that is missing, busy or does not answer."""
 
 
+class TreeError(BuildError):
+    """Report a firmware tree that is not recognised, or that must not be changed as asked."""
+
+
 class OutputError(BuildError):
     """Report a file or directory that cannot be written."""

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import time
+import tomllib
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -45,7 +46,7 @@ def describe_inputs(request: BuildRequest) -> dict[str, Any]:
     """Describe, as JSON has it, what a build is made from but tools and what those read."""
     archive_dir = request.archive_dir
     return {
-        "profile": [request.profile, _hash_file(Path(request.profile))],
+        "profile": [request.profile, list(request.settings), *_hash_profile(request.profile)],
         "ca": request.ca_path and [_hash_file(request.ca_path)],
         "archives": archive_dir and describe_files([archive_dir, *_list_directory(archive_dir)]),
         "source_date": os.environ.get("SOURCE_DATE_EPOCH"),
@@ -123,6 +124,31 @@ def _hash_file(path: Path) -> str | None:
             return hashlib.sha256(file.read(_MAX_BYTES)).hexdigest()
     except (OSError, ValueError):  # ValueError: a NUL in the path
         return None
+
+
+def _hash_profile(name: str) -> list[list[str | None]]:
+    """Return path and hash of a profile's file and of every file that it extends.
+
+    Presets belong to the program. The rules are those of profile/layers.py, read here without
+    pydantic; where that would find an error, this list just ends.
+    """
+    found: dict[str, str | None] = {}
+    directory = Path()
+    while os.sep in name or name.endswith(".toml"):
+        path = directory / name
+        if str(path) in found:
+            break
+        digest = found[str(path)] = _hash_file(path)
+        if digest is None:
+            break
+        try:
+            name = tomllib.loads(path.read_bytes()[:_MAX_BYTES].decode("utf-8-sig"))["extends"]
+        except (OSError, ValueError, LookupError, RecursionError):
+            break
+        if not isinstance(name, str):
+            break
+        directory = path.parent
+    return [[path, digest] for path, digest in found.items()]
 
 
 def _list_directory(path: Path) -> list[Path]:

@@ -47,6 +47,8 @@ _APP_INCLUDES = (
     *("include", ".", "modules", "tls", "net", "lua", "board", "board/virtual", "runtime"),
 )
 
+_OPTIMISE = {"size": "-Os", "speed": "-O2"}
+
 _NOT_FOR_NINJA = re.compile(r"[\x00-\x1f|;*<>^`\\]")
 
 
@@ -72,6 +74,8 @@ class Graph:
     boot_units: tuple[Unit, ...]
     linker_dir: Path
     linker_scripts: tuple[Path, ...]
+    flash_mode: str
+    flash_frequency: str
     flash_size: str
 
 
@@ -106,6 +110,8 @@ def make_graph(
         boot_units=tuple(_units(app_dir, "boot", _BOOT_FILES)),
         linker_dir=linker_dir,
         linker_scripts=tuple(sorted(linker_dir.glob("*.ld"))),
+        flash_mode=profile.board.flash_mode,
+        flash_frequency=profile.board.flash_frequency.removesuffix("Hz").lower(),
         flash_size=f"{profile.board.flash_size // 1024}KB"
         if profile.board.flash_size < 1024 * 1024
         else f"{profile.board.flash_size // (1024 * 1024)}MB",
@@ -149,18 +155,38 @@ def _make_flags(
     lua = ("-include", "lua_config.h")
     # Lua's files say LUA_CORE themselves, but lua_config.h is read before that. The chip has
     # no 64-bit loads, so doubles packed at four bytes cost nothing: a value takes 12, not 16.
-    every_lua: tuple[str, ...] = (*common, "-Os", "-w", "-DLUA_CORE=", "-fpack-struct=4")
+    every_lua: tuple[str, ...] = (
+        *common,
+        _OPTIMISE[profile.optimise.lua],
+        "-w",
+        "-DLUA_CORE=",
+        "-fpack-struct=4",
+    )
     every_lua = (*every_lua, *lua, *own, *upstream["lua"])
     return {
-        "mbedtls": (*common, profile.mbedtls.compiler_flag, "-w", *mbedtls, *upstream["mbedtls"]),
-        "lwip": (*common, "-Os", "-w", *own, *upstream["lwip"]),
+        "mbedtls": (
+            *common,
+            _OPTIMISE[profile.optimise.mbedtls],
+            "-w",
+            *mbedtls,
+            *upstream["mbedtls"],
+        ),
+        "lwip": (*common, _OPTIMISE[profile.optimise.lwip], "-w", *own, *upstream["lwip"]),
         "lua": every_lua,
         # Only the matcher itself, match(), is watched: see lua_stack.h.
         "lua-patterns": (
             *(*every_lua, "-finstrument-functions"),
             f"-finstrument-functions-exclude-function-list={_NOT_RECURSIVE}",
         ),
-        "app": (*common, "-Os", *_OWN_WARNINGS, *mbedtls, *lua, *own, *every_upstream),
+        "app": (
+            *common,
+            _OPTIMISE[profile.optimise.firmware],
+            *_OWN_WARNINGS,
+            *mbedtls,
+            *lua,
+            *own,
+            *every_upstream,
+        ),
         "assembler": (*common, *own),
         "boot": (*common, "-Os", *_OWN_WARNINGS, f"-I{app_dir / 'boot'}", *own),
     }

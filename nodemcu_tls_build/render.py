@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from nodemcu_tls_build.profile import Profile, list_macros
+from nodemcu_tls_build.profile import FILE_NAMES, Profile, list_left_out, list_macros
 from nodemcu_tls_build.resources import templates_dir
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nodemcu_tls_build.certs import CaBundle
 
 _BYTES_A_LINE = 12
@@ -25,13 +27,16 @@ def render_template(name: str, **values: Any) -> str:
     return _environment().get_template(name).render(values)
 
 
-def render_user_mbedtls(profile: Profile) -> str:
-    """Return the mbedTLS configuration header of the profile."""
+def render_user_mbedtls(profile: Profile, include_dir: Path) -> str:
+    """Return the profile's configuration header for the mbedTLS whose headers are there."""
+    sections = list_macros(profile)
     return render_template(
         "user_mbedtls.h.j2",
         profile=profile,
         digest=profile.digest(),
-        sections=list_macros(profile),
+        sections=sections,
+        left_out=list_left_out(profile, sections, include_dir),
+        file_names=sorted(FILE_NAMES),
         checks_itself=profile.mbedtls.version.startswith("3."),
     )
 
@@ -40,13 +45,19 @@ def render_server_ca(bundle: CaBundle | None) -> str:
     """Return the C source that holds the CA certificates; without a bundle it holds none."""
     if bundle is None:
         return render_template("server_ca.c.j2", certificates=[], lines=[])
-    certificates = [
-        {"subject": make_comment_safe(subject), "size": len(der), "not_after": f"{end:%Y-%m-%d}"}
-        for der, subject, end in zip(bundle.der, bundle.subjects, bundle.not_after, strict=True)
-    ]
     records = b"".join(map(_make_record, bundle.der))
     return render_template(
-        "server_ca.c.j2", certificates=certificates, lines=_format_bytes(records)
+        "server_ca.c.j2", certificates=_describe(bundle), lines=_format_bytes(records)
+    )
+
+
+def render_ca_area(bundle: CaBundle, area: bytes) -> str:
+    """Return the C header that holds a sector of CA certificates for NodeMCU's firmware."""
+    return render_template(
+        "server_ca.crt.h.j2",
+        certificates=_describe(bundle),
+        size=len(area),
+        lines=_format_bytes(area),
     )
 
 
@@ -55,6 +66,13 @@ def make_comment_safe(text: str) -> str:
     ascii_text = text.encode("ascii", "backslashreplace").decode()
     printable = re.sub(r"[^ -~]", "?", ascii_text)
     return re.sub(r"(?<=\*)(?=/)|(?<=/)(?=\*)|(?<=\?)(?=\?)", " ", printable)
+
+
+def _describe(bundle: CaBundle) -> list[dict[str, Any]]:
+    return [
+        {"subject": make_comment_safe(subject), "size": len(der), "not_after": f"{end:%Y-%m-%d}"}
+        for der, subject, end in zip(bundle.der, bundle.subjects, bundle.not_after, strict=True)
+    ]
 
 
 def _make_record(der: bytes) -> bytes:

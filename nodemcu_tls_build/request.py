@@ -21,7 +21,8 @@ class Progress(Protocol):
 class BuildRequest:
     """What to build, and where.
 
-    `cache_dir` None is the user's own cache; `jobs` None leaves their number to ninja.
+    `cache_dir` None is the user's own cache; `jobs` None leaves their number to ninja; `settings`
+    are laid over the profile, each `table.key=value`.
     """
 
     profile: str
@@ -31,6 +32,7 @@ class BuildRequest:
     cache_dir: Path | None = None
     jobs: int | None = None
     verbose: bool = False
+    settings: tuple[str, ...] = ()
 
     @property
     def work_dir(self) -> Path:

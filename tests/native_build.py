@@ -92,7 +92,9 @@ def _configure_mbedtls(tree: SourceTree, directory: Path) -> list[str]:
     directory.mkdir(exist_ok=True)
     default = load_profile("default")
     mbedtls = default.mbedtls.model_copy(update={"version": tree.version})
-    header = render_user_mbedtls(default.model_copy(update={"mbedtls": mbedtls}))
+    header = render_user_mbedtls(
+        default.model_copy(update={"mbedtls": mbedtls}), tree.path / "include"
+    )
     (directory / "user_mbedtls.h").write_text(header, encoding="utf-8")
     include_dir = tree.path / "include"
     return ['-DMBEDTLS_CONFIG_FILE="user_mbedtls.h"', f"-I{directory}", f"-isystem{include_dir}"]

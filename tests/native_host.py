@@ -61,16 +61,16 @@ class Native:
 def prepare(shared_dir: Path, *flags: str, profile: str = "default") -> Native:
     """Return what is compiled with these flags for a profile's mbedTLS."""
     settings = load_profile(profile)
-    header = render_user_mbedtls(settings)
+    trees = [
+        find_tree(name, version).path
+        for name, version in (("mbedtls", settings.mbedtls.version), ("lwip", LWIP_VERSION))
+    ]
+    header = render_user_mbedtls(settings, trees[0] / "include")
     key = sha256("\n".join((header, *flags)).encode()).hexdigest()[:16]
     work_dir = shared_dir / f"native-{key}"
     work_dir.mkdir(exist_ok=True)
     with hold(work_dir):
         (work_dir / "user_mbedtls.h").write_text(header)
-    trees = [
-        find_tree(name, version).path
-        for name, version in (("mbedtls", settings.mbedtls.version), ("lwip", LWIP_VERSION))
-    ]
     return Native(work_dir, flags, *trees)
 
 

@@ -28,13 +28,12 @@ tls.max_fragment = 512
 tls.idle_buffers = "release"
 """
 
-# What the server and the tests need beside the profile.
+# What the server needs beside the profile, which undefines all that it does not have.
 _HEADER = """\
+#include "user_mbedtls.h"
 #define MBEDTLS_SSL_SRV_C
 #define MBEDTLS_SSL_CACHE_C
 #define MBEDTLS_SSL_TICKET_C
-#define MBEDTLS_PLATFORM_MEMORY
-#include "user_mbedtls.h"
 """
 
 
@@ -78,7 +77,7 @@ def make_native_tls(version: str, tree: Path, lwip: Path, directory: Path) -> Na
         native.directory.mkdir()
         profile_path = native.directory / "native.toml"
         profile_path.write_text(_PROFILE.format(version=version))
-        header = render_user_mbedtls(load_profile(str(profile_path)))
+        header = render_user_mbedtls(load_profile(str(profile_path)), tree / "include")
         (native.directory / "user_mbedtls.h").write_text(header)
         (native.directory / "native_mbedtls.h").write_text(_HEADER)
         native.compile()

@@ -42,7 +42,8 @@ schema = 1
 name = "changed"
 [mbedtls]
 version = "2.28.3"
-optimise = "speed"
+[optimise]
+mbedtls = "speed"
 [tls]
 key_exchanges = ["ECDHE-ECDSA"]
 ciphers = ["AES"]

@@ -36,6 +36,7 @@ from nodemcu_tls_build.toolchain import find_compiler
 HEAVY = ("cryptography", "elftools", "jinja2", "pydantic", "rich")
 ROOT = Path(nodemcu_tls_build.__file__).parent
 PROFILE = (ROOT / "profile" / "presets" / "default.toml").read_text()
+EXTENDING = 'schema = 1\nname = "p"\nextends = "below/base.toml"\n'
 
 
 class Quiet:
@@ -61,7 +62,10 @@ def built(own_build: Path, tmp_path: Path, source_archives: dict[str, Path]) -> 
 
 def build_again(request: BuildRequest, archives: dict[str, Path]) -> None:
     """Put right what a request names besides the CA, and build it."""
-    Path(request.profile).write_text(PROFILE)
+    Path(request.profile).write_text(EXTENDING)
+    base_path = find_base(request)
+    base_path.parent.mkdir(exist_ok=True)
+    base_path.write_text(PROFILE)
     assert request.archive_dir
     request.archive_dir.mkdir(exist_ok=True)
     for archive in archives.values():
@@ -69,6 +73,11 @@ def build_again(request: BuildRequest, archives: dict[str, Path]) -> None:
         if not link_path.exists():
             link_path.symlink_to(archive)
     build_firmware(request, Quiet())
+
+
+def find_base(request: BuildRequest) -> Path:
+    """Return the file that the request's profile extends."""
+    return Path(request.profile).parent / "below" / "base.toml"
 
 
 def remove(path: Path) -> bool:
@@ -119,7 +128,9 @@ CHANGES: dict[str, Callable[[BuildRequest], object]] = {
     "CA": lambda r: r.ca_path and r.ca_path.write_bytes(r.ca_path.read_bytes() + b"\n"),
     "build time": lambda r: touch(r.work_dir / "gen" / "build_time.c"),
     "CA is gone": lambda r: r.ca_path and remove(r.ca_path),
-    "profile": lambda r: Path(r.profile).write_text(PROFILE.replace("GCM", "CBC")),
+    "profile": lambda r: Path(r.profile).write_text(EXTENDING.replace("below", "./below")),
+    "extended profile": lambda r: find_base(r).write_text(PROFILE.replace('"4KiB"', '"2KiB"')),
+    "extended profile is gone": lambda r: remove(find_base(r)),
     "profile is gone": lambda r: remove(Path(r.profile)),
     "one more archive": lambda r: r.archive_dir and (r.archive_dir / "new").write_bytes(b""),
     "archives are gone": remove_archives,
@@ -160,6 +171,7 @@ def test_another_request_is_not_fresh(built: BuildRequest, tmp_path: Path) -> No
     assert find_fresh_build(replace(built, ca_path=tmp_path)) is None
     assert find_fresh_build(replace(built, profile="default")) is None
     assert find_fresh_build(replace(built, profile=str(tmp_path))) is None
+    assert find_fresh_build(replace(built, settings=("tls.sni=false",))) is None
     assert find_fresh_build(replace(built, archive_dir=None)) is None
     assert find_fresh_build(replace(built, out_dir=tmp_path)) is None
     assert find_fresh_build(built)

@@ -72,14 +72,23 @@ def test_warnings_are_errors_in_our_own_files_only(trees: dict[str, Path]) -> No
     assert quiet == set(flags) - strict - {"assembler"}
 
 
-def test_optimisation_is_the_profiles(trees: dict[str, Path]) -> None:
-    profile = load_profile("default")
-    mbedtls = profile.mbedtls.model_copy(update={"optimise": "speed"})
-    fast = profile.model_copy(update={"mbedtls": mbedtls})
-    graph = make_graph(fast, find_compiler(), trees, app_dir())
+@pytest.mark.parametrize(
+    ("component", "compiled"),
+    [
+        ("mbedtls", {"mbedtls"}),
+        ("lwip", {"lwip"}),
+        ("lua", {"lua", "lua-patterns"}),
+        ("firmware", {"app"}),
+    ],
+)
+def test_optimisation_is_the_profiles(
+    trees: dict[str, Path], component: str, compiled: set[str]
+) -> None:
+    profile = load_profile("default", [f"optimise.{component}=speed"])
+    graph = make_graph(profile, find_compiler(), trees, app_dir())
     small = lay_out(trees, app_dir())
-    assert "-O2" in graph.flags["mbedtls"]
-    assert {name for name in graph.flags if graph.flags[name] != small.flags[name]} == {"mbedtls"}
+    assert {name for name in graph.flags if "-O2" in graph.flags[name]} == compiled
+    assert {name for name in graph.flags if graph.flags[name] != small.flags[name]} == compiled
 
 
 @pytest.mark.parametrize(("size", "name"), [(512 * 1024, "512KB"), (1024 * 1024, "1MB")])
@@ -133,3 +142,10 @@ def test_a_place_that_ninja_cannot_name(trees: dict[str, Path], tmp_path: Path, 
     with pytest.raises(BuildError, match="ninja cannot work with the path"):
         specs = tmp_path / name / "picolibc.specs"
         make_graph(load_profile("default"), replace(compiler, specs=specs), trees, app_dir())
+
+
+def test_the_flash_is_written_for_the_profiles_chip(trees: dict[str, Path]) -> None:
+    profile = load_profile("default", ["board.flash_mode=qout", "board.flash_frequency=26MHz"])
+    text = render_graph(make_graph(profile, find_compiler(), trees, app_dir()))
+    options = "--flash-mode qout $\n      --flash-freq 26m --flash-size 1MB "
+    assert f"elf2image {options}" in text

@@ -14,8 +14,8 @@ PACKAGE = "nodemcu_tls_build"
 LAYERS = (
     *("errors", "files", "resources", "memmap", "process", "request", "profile", "certs"),
     *("sources", "toolchain", "render", "graph", "image", "build_output", "size", "ninja"),
-    *("output", "fresh", "build_time", "build", "device", "monitor", "emulator", "commands"),
-    *("cli", "__main__"),
+    *("output", "fresh", "build_time", "build", "apply", "device", "monitor", "emulator"),
+    *("commands", "cli", "__main__"),
 )
 ROOT = Path(nodemcu_tls_build.__file__).parent
 MODULES = sorted(path for path in ROOT.rglob("*.py") if "_data" not in path.parts)

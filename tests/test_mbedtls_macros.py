@@ -14,11 +14,33 @@ from nodemcu_tls_build.sources import SourceTree, find_source
 from nodemcu_tls_build.toolchain import Compiler, find_compiler
 
 FLAGS = "-mlongcalls -mtext-section-literals -ffunction-sections -fdata-sections -std=gnu99"
+OPTIMISE = {"size": "-Os", "speed": "-O2"}
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 
 VARIANTS = {
-    "speed": 'mbedtls.optimise = "speed"\n',
-    "debugging, buffers released": 'mbedtls.debug = true\ntls.idle_buffers = "release"\n',
+    "speed": """\
+optimise.mbedtls = "speed"
+crypto.aes_tables = "ram"
+crypto.aes_fewer_tables = false
+crypto.small_digests = false
+crypto.small_camellia = false
+crypto.mpi_window = 6
+crypto.ecp_window = 6
+crypto.ecp_fixed_point = true
+crypto.nist_reduction = false
+""",
+    "all that TLS 1.2 has": """\
+tls.key_exchanges = ["ECDHE-ECDSA", "ECDHE-RSA", "DHE-RSA", "RSA"]
+tls.ciphers = ["AES", "CAMELLIA", "CHACHA20-POLY1305"]
+tls.modes = ["GCM", "CBC", "CTR", "CFB", "CCM", "CCM_8"]
+tls.curves = ["secp521r1", "brainpoolP512r1", "secp256r1"]
+tls.alpn = ["h2", "http/1.1"]
+tls.sni = false
+tls.verify = true
+tls.verify_dates = false
+tls.max_fragment = "none"
+""",
+    "debugging": "mbedtls.debug = true\n",
     "ECDSA only": """\
 tls.key_exchanges = ["ECDHE-ECDSA"]
 tls.ciphers = ["AES"]
@@ -36,13 +58,35 @@ tls.curves = []
 tls.in_buffer = 512
 tls.out_buffer = "16KiB"
 tls.max_fragment = 512
-tls.idle_buffers = "shrink"
 tls.resumption = false
 """,
 }
+# What mbedTLS 2.16 has not.
+NEWER = {
+    "buffers released": 'tls.idle_buffers = "release"\n',
+    "buffers shrunk": 'tls.idle_buffers = "shrink"\ntls.max_fragment = 512\n',
+    "x25519": 'tls.curves = ["x25519", "secp256r1"]\n',
+}
+TLS_1_3 = {
+    "1.2 and 1.3": 'tls.versions = ["1.2", "1.3"]\ntls.keep_peer_certificate = true\n',
+    "1.3 alone": """\
+tls.versions = ["1.3"]
+tls.keep_peer_certificate = true
+tls.curves = ["x25519", "secp256r1"]
+tls.ciphers = ["AES", "CHACHA20-POLY1305"]
+tls.signatures = ["ECDSA"]
+tls.key_exchanges = ["ECDHE-ECDSA"]
+tls.resumption = false
+""",
+}
+ALL = (
+    [("3.6.6", name) for name in (*VARIANTS, *NEWER, *TLS_1_3)]
+    + [("2.28.3", name) for name in (*VARIANTS, *NEWER)]
+    + [("2.16.3", name) for name in VARIANTS]
+)
 
 
-@pytest.fixture(scope="module", params=["3.6.6", "2.28.3"])
+@pytest.fixture(scope="module", params=["3.6.6", "2.28.3", "2.16.3"])
 def tree(
     request: pytest.FixtureRequest,
     source_archives: dict[str, Path],
@@ -66,12 +110,18 @@ def make_profile(tmp_path: Path, tree: SourceTree) -> Callable[[str], Profile]:
 
     def make(lines: str) -> Profile:
         path = tmp_path / "variant.toml"
+        kept = "tls.keep_peer_certificate = true\n" if tree.version == "2.16.3" else ""
         path.write_text(
-            f'schema = 1\nname = "variant"\nmbedtls.version = "{tree.version}"\n{lines}'
+            f'schema = 1\nname = "variant"\nmbedtls.version = "{tree.version}"\n{kept}{lines}'
         )
         return load_profile(str(path))
 
     return make
+
+
+# Its ssl_tls.c declares two parameters as longer arrays than it defines them as, and has SHA-384
+# written into 48 bytes by a function whose parameter is of the 64 bytes of SHA-512.
+EXCUSED = {"2.16.3": ("-Wno-array-parameter", "-Wno-stringop-overflow")}
 
 
 def list_names(profile: Profile) -> Iterator[str]:
@@ -79,7 +129,8 @@ def list_names(profile: Profile) -> Iterator[str]:
 
 
 def make_flags(compiler: Compiler, tree: SourceTree, header_dir: Path) -> list[str]:
-    own = [*FLAGS.split(), *WARNINGS, '-DMBEDTLS_CONFIG_FILE="user_mbedtls.h"']
+    warnings = (*WARNINGS, *EXCUSED.get(tree.version, ()))
+    own = [*FLAGS.split(), *warnings, '-DMBEDTLS_CONFIG_FILE="user_mbedtls.h"']
     paths = [f"--specs={compiler.specs}", f"-I{header_dir}", f"-I{tree.path / 'include'}"]
     return own + paths
 
@@ -88,10 +139,10 @@ def compile_files(
     compiler: Compiler, tree: SourceTree, profile: Profile, out_dir: Path, *options: str
 ) -> None:
     """Compile every file of the library with the profile's header, as the firmware does."""
-    (out_dir / "user_mbedtls.h").write_text(render_user_mbedtls(profile))
-    fixed = [*make_flags(compiler, tree, out_dir), profile.mbedtls.compiler_flag, *options]
+    (out_dir / "user_mbedtls.h").write_text(render_user_mbedtls(profile, tree.path / "include"))
+    fixed = [*make_flags(compiler, tree, out_dir), OPTIMISE[profile.optimise.mbedtls], *options]
     sources = sorted((tree.path / "library").glob("*.c"))
-    assert len(sources) > 90
+    assert len(sources) > 75
 
     def compile_one(source: Path) -> None:
         run_capture([compiler.path, *fixed, "-c", source, "-o", out_dir / f"{source.stem}.o"])
@@ -134,15 +185,17 @@ def test_the_default_compiles_and_lacks_nothing(
     assert not {"fopen", "open", "socket", "pthread_mutex_lock", "__muldi3"} & set(undefined)
 
 
-@pytest.mark.parametrize("lines", VARIANTS.values(), ids=VARIANTS.keys())
+@pytest.mark.parametrize("variant", {**VARIANTS, **NEWER, **TLS_1_3})
 def test_other_profiles_compile(
     compiler: Compiler,
     tree: SourceTree,
     make_profile: Callable[[str], Profile],
     tmp_path: Path,
-    lines: str,
+    variant: str,
 ) -> None:
-    compile_files(compiler, tree, make_profile(lines), tmp_path, "-fsyntax-only")
+    if (tree.version, variant) in ALL:
+        lines = (VARIANTS | NEWER | TLS_1_3)[variant]
+        compile_files(compiler, tree, make_profile(lines), tmp_path, "-fsyntax-only")
 
 
 def test_what_the_firmware_reads(
@@ -153,11 +206,17 @@ def test_what_the_firmware_reads(
 ) -> None:
     """Check types, order and end of the list of curves, and the fragment's code, by compiling."""
     lines = 'tls.curves = ["secp384r1", "secp256r1"]\ntls.max_fragment = "1KiB"\n'
-    (tmp_path / "user_mbedtls.h").write_text(render_user_mbedtls(make_profile(lines)))
+    (tmp_path / "user_mbedtls.h").write_text(
+        render_user_mbedtls(make_profile(lines), tree.path / "include")
+    )
     source = tmp_path / "reader.c"
     source.write_text("""\
 #include <mbedtls/ssl.h>
-static const NODEMCU_TLS_GROUP_TYPE groups[] = {NODEMCU_TLS_GROUPS};
+#if MBEDTLS_VERSION_MAJOR >= 3
+static const uint16_t groups[] = {NODEMCU_TLS_GROUPS};
+#else
+static const mbedtls_ecp_group_id groups[] = {NODEMCU_TLS_GROUPS};
+#endif
 int configure(mbedtls_ssl_config *config);
 int configure(mbedtls_ssl_config *config)
 {
@@ -224,13 +283,16 @@ def test_what_2_28_builds_together() -> None:
     assert names("3.6.6", ("SHA-256", "SHA-512")) == {sha_256, sha_512}
 
 
-def test_optimise_decides_on_tables_and_windows() -> None:
+def test_crypto_decides_on_tables_and_reduction() -> None:
     default = load_profile("default")
-    mbedtls = default.mbedtls.model_copy(update={"optimise": "speed"})
-    speed = set(list_names(default.model_copy(update={"mbedtls": mbedtls})))
-    assert set(list_names(default)) - speed == {
+    off = ("aes_fewer_tables", "small_digests", "small_camellia", "nist_reduction")
+    crypto = default.crypto.model_copy(update=dict.fromkeys(off, False) | {"aes_tables": "ram"})
+    fast = set(list_names(default.model_copy(update={"crypto": crypto})))
+    assert set(list_names(default)) - fast == {
         "MBEDTLS_AES_FEWER_TABLES",
+        "MBEDTLS_AES_ROM_TABLES",
         "MBEDTLS_CAMELLIA_SMALL_MEMORY",
+        "MBEDTLS_ECP_NIST_OPTIM",
         "MBEDTLS_SHA256_SMALLER",
         "MBEDTLS_SHA512_SMALLER",
     }

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from nodemcu_tls_build.errors import ConfigError
 from nodemcu_tls_build.profile import Profile, list_presets, load_profile
 from nodemcu_tls_build.profile.lines import find_key_lines, find_line
-from nodemcu_tls_build.profile.model import Board, Mbedtls, Tls, parse_size
+from nodemcu_tls_build.profile.model import Board, Crypto, Mbedtls, Optimise, Tls
+from nodemcu_tls_build.profile.values import parse_size
 
 HEAD = 'schema = 1\nname = "mine"\n'
 
@@ -37,15 +38,32 @@ def test_the_default_is_what_the_module_documents() -> None:
         "schema": 1,
         "name": "default",
         "description": "The documented defaults of the TLS module: TLS 1.2, fragments of 4 KiB.",
-        "board": {"name": "virtual", "flash_size": 1048576},
-        "mbedtls": {"version": "3.6.6", "optimise": "size", "debug": False},
+        "board": {
+            "name": "virtual",
+            "flash_size": 1048576,
+            "flash_mode": "dio",
+            "flash_frequency": "40MHz",
+        },
+        "mbedtls": {"version": "3.6.6", "debug": False},
+        "optimise": dict.fromkeys(("mbedtls", "lwip", "lua", "firmware"), "size"),
+        "crypto": {
+            "aes_tables": "flash",
+            "aes_fewer_tables": True,
+            "small_digests": True,
+            "small_camellia": True,
+            "max_key_bits": 4096,
+            "mpi_window": 2,
+            "ecp_window": 2,
+            "ecp_fixed_point": False,
+            "nist_reduction": True,
+        },
         "tls": {
             "versions": ["1.2"],
             "key_exchanges": ["ECDHE-ECDSA", "ECDHE-RSA", "DHE-RSA"],
             "ciphers": ["AES", "CAMELLIA"],
             "modes": ["GCM", "CBC", "CTR", "CFB"],
             "digests": ["SHA-256", "SHA-224", "SHA-384", "SHA-512", "SHA-1", "RIPEMD-160"],
-            "signatures": ["ECDSA", "RSA"],
+            "signatures": ["ECDSA", "RSA", "RSA-PSS"],
             "curves": [
                 "secp256r1",
                 "secp384r1",
@@ -53,11 +71,20 @@ def test_the_default_is_what_the_module_documents() -> None:
                 "brainpoolP384r1",
                 "secp256k1",
             ],
+            "cipher_suites": [],
             "in_buffer": 4096,
             "out_buffer": 4096,
             "max_fragment": 4096,
             "idle_buffers": "keep",
             "resumption": True,
+            "sessions": 4,
+            "alpn": [],
+            "sni": True,
+            "verify": False,
+            "verify_dates": True,
+            "keep_peer_certificate": False,
+            "max_chain": 4,
+            "heap_budget": 32768,
         },
     }
 
@@ -69,7 +96,7 @@ def test_every_preset_loads_under_its_own_name() -> None:
 
 
 def test_every_field_is_described() -> None:
-    for table in (Profile, Board, Mbedtls, Tls):
+    for table in (Profile, Board, Mbedtls, Optimise, Crypto, Tls):
         assert table.__doc__
         assert all(field.description for field in table.model_fields.values()), table
 
@@ -80,7 +107,7 @@ def test_a_file_states_what_differs_from_the_default(tmp_path: Path) -> None:
     assert profile.description == ""
     assert profile.tls.out_buffer == 2048
     assert profile.tls.curves == load_profile("default").tls.curves
-    assert profile.mbedtls.compiler_flag == "-Os"
+    assert profile.optimise.mbedtls == "size"
 
 
 def test_a_profile_cannot_be_changed() -> None:
@@ -131,6 +158,9 @@ colour = "red"
 in_buffer = 3
 [board]
 flash_size = "4MB"
+[crypto]
+max_key_bits = 1024
+mpi_window = 7
 [mbedtls]
 optimize = "speed"
 version = "3.6"
@@ -151,32 +181,38 @@ max_fragment = 3000
 idle_buffers = "released"
 resumption = "yes"
 """
-    curves = '"secp256r1", "secp384r1", "secp256k1", "brainpoolP256r1", "brainpoolP384r1"'
-    exchanges = '"ECDHE-ECDSA", "ECDHE-RSA", "DHE-RSA"'
+    curves = (
+        '"secp256r1", "secp384r1", "secp521r1", "secp256k1", "brainpoolP256r1",'
+        ' "brainpoolP384r1", "brainpoolP512r1", "x25519"'
+    )
+    exchanges = '"ECDHE-ECDSA", "ECDHE-RSA", "DHE-RSA", "RSA"'
     size = 'a size is a number of bytes or a string such as "4KiB" or "1MiB"'
     assert find_problems(tmp_path, text) == [
         '3: colour: unknown key, found "red"; '
-        "known here: schema, name, description, board, mbedtls, tls",
+        "known here: schema, name, description, extends, board, mbedtls, optimise, crypto, tls",
         '4: in_buffer: unknown key, found 3; did you mean "tls.in_buffer"?',
         f'6: board.flash_size: {size}, found "4MB"',
-        '8: mbedtls.optimize: unknown key, found "speed"; did you mean "optimise"?',
-        '9: mbedtls.version: "3.6" is not one of "3.6.6", "2.28.3"; did you mean "3.6.6"?',
-        "10: mbedtls.debug: must be true or false, found 1",
-        "12: tls.versions: must name at least one, found []",
-        f'13: tls.key_exchanges[0]: "ECDHE_RSA" is not one of {exchanges}; '
+        "8: crypto.max_key_bits: 1024 is not one of 2048, 3072, 4096, 8192",
+        "9: crypto.mpi_window: must be at most 6, found 7",
+        '11: mbedtls.optimize: unknown key, found "speed"; did you mean "optimise"?',
+        '12: mbedtls.version: "3.6" is not one of "3.6.6", "2.28.3", "2.16.3";'
+        ' did you mean "3.6.6"?',
+        "13: mbedtls.debug: must be true or false, found 1",
+        "15: tls.versions: must name at least one, found []",
+        f'16: tls.key_exchanges[0]: "ECDHE_RSA" is not one of {exchanges}; '
         'did you mean "ECDHE-RSA"?',
-        '17: tls.ciphers: must be a list of strings, found "AES"',
-        '18: tls.modes: TLS 1.2 needs "GCM" or "CBC": no cipher suite is left',
-        '19: tls.digests: SHA-1: listed more than once, found ["SHA-256", "SHA-1", "SHA-1"]',
-        f'20: tls.curves[0]: "P-256" is not one of {curves}; did you mean "secp256r1"?',
-        f'20: tls.curves[1]: "bp384" is not one of {curves}; did you mean "brainpoolP384r1"?',
-        f"20: tls.curves[2]: 7 is not one of {curves}",
-        '21: tls.in_buffer: must be at most 16384 bytes, found "64KiB"',
-        "22: tls.out_buffer: must be at least 512 bytes, found 100",
-        '23: tls.max_fragment: 3000 is not one of 512, "1KiB", "2KiB", "4KiB"',
-        '24: tls.idle_buffers: "released" is not one of "keep", "shrink", "release"; '
+        '20: tls.ciphers: must be a list of strings, found "AES"',
+        '21: tls.modes: TLS 1.2 needs "GCM", "CCM" or "CBC": no cipher suite is left',
+        '22: tls.digests: SHA-1: listed more than once, found ["SHA-256", "SHA-1", "SHA-1"]',
+        f'23: tls.curves[0]: "P-256" is not one of {curves}; did you mean "secp256r1"?',
+        f'23: tls.curves[1]: "bp384" is not one of {curves}; did you mean "brainpoolP384r1"?',
+        f"23: tls.curves[2]: 7 is not one of {curves}",
+        '24: tls.in_buffer: must be at most 16384 bytes, found "64KiB"',
+        "25: tls.out_buffer: must be at least 512 bytes, found 100",
+        '26: tls.max_fragment: 3000 is not one of 512, "1KiB", "2KiB", "4KiB", "none"',
+        '27: tls.idle_buffers: "released" is not one of "keep", "shrink", "release"; '
         'did you mean "release"?',
-        '25: tls.resumption: must be true or false, found "yes"',
+        '28: tls.resumption: must be true or false, found "yes"',
     ]
 
 
@@ -193,8 +229,8 @@ tls.in_buffer = "1KiB"
         '3: tls.key_exchanges: "ECDHE-ECDSA" needs "ECDSA" in tls.signatures',
         '4: tls.key_exchanges: "ECDHE-ECDSA" needs a curve in tls.curves',
         '4: tls.key_exchanges: "ECDHE-RSA" needs a curve in tls.curves',
-        '5: tls.modes: TLS 1.2 needs "GCM" or "CBC": no cipher suite is left',
-        '6: tls.digests: TLS 1.2 needs "SHA-256" for its handshake',
+        '5: tls.modes: TLS 1.2 needs "GCM", "CCM" or "CBC": no cipher suite is left',
+        '6: tls.digests: TLS needs "SHA-256" for its handshake',
         '7: tls.ciphers: needs "AES": the random generator is made of it',
         "8: tls.max_fragment: asks for records of 4096 bytes, tls.in_buffer holds 1024",
     ]
@@ -330,7 +366,8 @@ def test_files_that_cannot_be_read(
 def test_an_unknown_preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match='there is no profile "defualt"') as caught:
         load_profile("defualt")
-    assert caught.value.hint == 'Did you mean "default"? The presets are: default.'
+    presets = ", ".join(list_presets())
+    assert caught.value.hint == f'Did you mean "default"? The presets are: {presets}.'
     monkeypatch.chdir(tmp_path)
     Path("mine").write_text(HEAD)
     with pytest.raises(ConfigError) as caught:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from jinja2 import UndefinedError
+from native_build import find_tree
 
 from nodemcu_tls_build.certs import CaBundle
 from nodemcu_tls_build.process import run_capture
@@ -30,12 +31,12 @@ BUNDLE = CaBundle(
 OWN_WARNINGS = ("-Wall", "-Wextra", "-Wshadow", "-Wmissing-prototypes", "-Werror", "-trigraphs")
 
 
-@pytest.mark.parametrize("version", ["3.6.6", "2.28.3"])
+@pytest.mark.parametrize("version", ["3.6.6", "2.28.3", "2.16.3"])
 def test_user_mbedtls(check_golden: Callable[[str, str], None], version: str) -> None:
     default = load_profile("default")
     mbedtls = default.mbedtls.model_copy(update={"version": version})
     profile = default.model_copy(update={"mbedtls": mbedtls})
-    text = render_user_mbedtls(profile)
+    text = render_user_mbedtls(profile, find_tree("mbedtls", version).path / "include")
     assert profile.digest() in text
     check_golden(f"user_mbedtls-{version}.h", text)
 

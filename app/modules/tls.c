@@ -167,7 +167,8 @@ static const struct transport tls = {
     .methods = methods,
 };
 
-/* socket:info() -> {protocol =, cipher_suite =, resumed =}, or nothing when not connected */
+/* socket:info() -> {protocol =, cipher_suite =, resumed =, alpn =}, or nothing when not connected
+ */
 static int socket_info(lua_State *L)
 {
     const struct tls_conn *conn = socket_check_open(L, &tls);
@@ -175,13 +176,15 @@ static int socket_info(lua_State *L)
     if (conn == NULL) {
         return 0;
     }
-    lua_createtable(L, 0, 3);
+    lua_createtable(L, 0, 4);
     lua_pushstring(L, conn->protocol);
     lua_setfield(L, -2, "protocol");
     lua_pushstring(L, conn->cipher_suite);
     lua_setfield(L, -2, "cipher_suite");
     lua_pushboolean(L, conn->resumed);
     lua_setfield(L, -2, "resumed");
+    lua_pushstring(L, conn->application); /* NULL: nil */
+    lua_setfield(L, -2, "alpn");
     return 1;
 }
 

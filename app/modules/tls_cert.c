@@ -9,13 +9,19 @@
 
 #define CERTIFICATES_MAX 16 /* a callback is asked for no more: it may never return nil */
 
+#ifdef NODEMCU_TLS_VERIFY
+#define VERIFY_AT_BOOT true
+#else
+#define VERIFY_AT_BOOT false
+#endif
+
 /* What tls.cert.verify() and tls.cert.auth() were told last. */
 static struct setting {
     const char *name;
     bool enabled;
     int callback;
 } settings[] = {
-    [TLS_STORE_CA] = {"tls.cert.verify", false, LUA_NOREF},
+    [TLS_STORE_CA] = {"tls.cert.verify", VERIFY_AT_BOOT, LUA_NOREF},
     [TLS_STORE_CLIENT] = {"tls.cert.auth", false, LUA_NOREF},
 };
 

@@ -23,9 +23,10 @@ static uint32_t reporting;
 /*
  * Nothing in flash is called from here, the C library included: the linker script puts this file
  * and what it calls into IRAM, its texts too, since the heap, the stack or the flash may be what
- * broke. From there, as from flash, the chip reads whole words only.
+ * broke. From there, as from flash, the chip reads whole words only. Not inline, since the compiler
+ * would see that the words of a short text go beyond it.
  */
-static char read_byte(const char *text)
+__attribute__((noinline)) static char read_byte(const char *text)
 {
     uint32_t address = (uint32_t)text;
 

@@ -193,6 +193,25 @@ static int starve(struct tls_conn *conn)
     return MBEDTLS_ERR_SSL_WANT_READ; /* to be tried again */
 }
 
+/* As mbedtls_ssl_read(), but what TLS 1.3 sends between the plaintext is dealt with. */
+static int read_plaintext(struct tls_conn *conn, void *buffer, size_t length)
+{
+    mbedtls_ssl_context *ssl = &conn->engine->ssl;
+    int result = mbedtls_ssl_read(ssl, buffer, length);
+
+#if defined(MBEDTLS_SSL_PROTO_TLS1_3) && defined(NODEMCU_TLS_SESSIONS)
+    while (result == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET ||
+           (result == MBEDTLS_ERR_SSL_WANT_READ &&
+            ssl->MBEDTLS_PRIVATE(state) == MBEDTLS_SSL_TLS1_3_NEW_SESSION_TICKET)) {
+        if (result == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET && conn->keeps_tickets) {
+            tls_session_keep_ticket(ssl, conn->trust, conn->verified);
+        }
+        result = mbedtls_ssl_read(ssl, buffer, length);
+    }
+#endif
+    return result;
+}
+
 /* Plaintext, as mbedtls_ssl_read(); the record buffers are there and large enough for it. */
 static int read_record(struct tls_conn *conn, void *buffer, size_t length)
 {
@@ -203,13 +222,13 @@ static int read_record(struct tls_conn *conn, void *buffer, size_t length)
         return starve(conn);
     }
     conn->hunger = TLS_CONN_FED;
-    int result = mbedtls_ssl_read(ssl, buffer, length);
+    int result = read_plaintext(conn, buffer, length);
     if (result == MBEDTLS_ERR_SSL_BAD_INPUT_DATA) {
         int enlarged = tls_idle_enlarge(ssl);
         if (enlarged < 0) {
             return MBEDTLS_ERR_SSL_ALLOC_FAILED;
         }
-        result = enlarged > 0 ? mbedtls_ssl_read(ssl, buffer, length) : result;
+        result = enlarged > 0 ? read_plaintext(conn, buffer, length) : result;
     }
     return result;
 }

@@ -51,7 +51,13 @@ struct tls_conn {
     unsigned opened;           /* counts calls of tls_conn_open() */
     uint32_t since;            /* board_millis() of what the timeout of the state counts from */
     const char *protocol, *cipher_suite; /* agreed on, by mbedTLS's names, from STREAM_OPEN on */
-    bool may_resume;                     /* credentials->trust tells whose session */
+    const char *application;             /* the protocol of those offered, or NULL (RFC 7301) */
+#if defined(MBEDTLS_SSL_PROTO_TLS1_3) && defined(NODEMCU_TLS_SESSIONS)
+    bool keeps_tickets; /* under this key, with the time when the certificate was checked */
+    unsigned char trust[32];
+    uint32_t verified;
+#endif
+    bool may_resume; /* credentials->trust tells whose session */
     bool resumed;
     bool read_to_end; /* mbedTLS was told that nothing more comes */
     bool tell_failed, tell_ended;

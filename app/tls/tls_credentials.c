@@ -69,6 +69,19 @@ static int parse_key(mbedtls_pk_context *key, const unsigned char *der, size_t l
     return result == 0 ? 0 : explain(TLS_ERR_NOT_KEY);
 }
 
+/* mbedTLS 2.16 copies every certificate. */
+static int parse_certificate(mbedtls_x509_crt *chain, const struct tls_object *object, bool stays)
+{
+#if MBEDTLS_VERSION_NUMBER >= 0x02110000
+    if (stays) {
+        return mbedtls_x509_crt_parse_der_nocopy(chain, object->der, object->length);
+    }
+#else
+    (void)stays;
+#endif
+    return mbedtls_x509_crt_parse_der(chain, object->der, object->length);
+}
+
 /* Use one object, copied unless it stays where it is as long as the credentials. */
 static int use(struct tls_credentials *credentials, enum tls_store_set set,
                const struct tls_object *object, bool stays)
@@ -90,8 +103,7 @@ static int use(struct tls_credentials *credentials, enum tls_store_set set,
     if (tls_intake_der_length(object->der, object->length) != object->length) {
         return TLS_ERR_NOT_CERTIFICATE;
     }
-    int result = stays ? mbedtls_x509_crt_parse_der_nocopy(chain, object->der, object->length)
-                       : mbedtls_x509_crt_parse_der(chain, object->der, object->length);
+    int result = parse_certificate(chain, object, stays);
     return result == 0 ? 0 : explain(TLS_ERR_NOT_CERTIFICATE);
 }
 

@@ -4,26 +4,9 @@
 
 #include "tls_debug.h"
 #include "tls_error.h"
+#include "tls_idle.h"
+#include "tls_offer.h"
 #include "tls_platform.h"
-
-static void offer_versions_and_curves(mbedtls_ssl_config *config)
-{
-#ifdef MBEDTLS_ECP_C
-    static const NODEMCU_TLS_GROUP_TYPE groups[] = {NODEMCU_TLS_GROUPS};
-#endif
-
-#if MBEDTLS_VERSION_MAJOR >= 3
-    mbedtls_ssl_conf_min_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
-#ifdef MBEDTLS_ECP_C
-    mbedtls_ssl_conf_groups(config, groups);
-#endif
-#else
-    mbedtls_ssl_conf_min_version(config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
-#ifdef MBEDTLS_ECP_C
-    mbedtls_ssl_conf_curves(config, groups);
-#endif
-#endif
-}
 
 static void configure(struct tls_engine *engine)
 {
@@ -35,14 +18,18 @@ static void configure(struct tls_engine *engine)
 #ifdef MBEDTLS_DHM_C
     mbedtls_ssl_conf_dhm_min_bitlen(config, TLS_MIN_FINITE_FIELD_BITS);
 #endif
-    /* mbedtls_ssl_conf_max_frag_len() refuses what the send buffer is too small for. */
-    config->MBEDTLS_PRIVATE(mfl_code) = NODEMCU_TLS_MAX_FRAGMENT;
 #ifdef MBEDTLS_SSL_SESSION_TICKETS
     if (!engine->verify.options->resume) {
         mbedtls_ssl_conf_session_tickets(config, MBEDTLS_SSL_SESSION_TICKETS_DISABLED);
     }
+#ifdef MBEDTLS_SSL_PROTO_TLS1_3
+    mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(
+        config, engine->verify.options->resume
+                    ? MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED
+                    : MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_DISABLED);
 #endif
-    offer_versions_and_curves(config);
+#endif
+    tls_offer_configure(config);
     tls_debug_attach(config);
 }
 
@@ -77,7 +64,7 @@ static int set_up(struct tls_engine *engine, struct tls_credentials *credentials
         engine->ssl.MBEDTLS_PRIVATE(conf) = config;
         return TLS_ERR_MEMORY;
     }
-    return 0;
+    return tls_idle_start(&engine->ssl);
 }
 
 int tls_engine_create(struct tls_engine **engine, const struct tls_options *options,

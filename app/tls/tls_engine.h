@@ -14,7 +14,7 @@
 #include "tls_verify.h"
 
 #if MBEDTLS_VERSION_MAJOR < 3
-#define MBEDTLS_PRIVATE(member) member /* 2.28 hides nothing */
+#define MBEDTLS_PRIVATE(member) member /* 2.x hides nothing */
 #endif
 
 struct tls_engine {

@@ -1,8 +1,10 @@
 #include "tls_handshake.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "board.h"
+#include "tls_1_3.h"
 #include "tls_engine.h"
 #include "tls_platform.h"
 #include "tls_session.h"
@@ -47,11 +49,21 @@ static int set_name(struct tls_conn *conn)
                                                                                  : TLS_ERR_MEMORY;
 }
 
+/* mbedTLS ties tickets of TLS 1.3 to the name that was sent, and fails where it was set late. */
+static bool can_resume(const struct tls_conn *conn)
+{
+#if defined(MBEDTLS_SSL_PROTO_TLS1_3) && defined(MBEDTLS_SSL_SERVER_NAME_INDICATION)
+    return conn->options.resume && conn->late_name == NULL;
+#else
+    return conn->options.resume;
+#endif
+}
+
 static void offer_session(struct tls_conn *conn)
 {
     conn->may_resume =
-        conn->options.resume && tls_trust_digest(conn->host, conn->stream.port, &conn->options,
-                                                 conn->credentials, conn->credentials->trust);
+        can_resume(conn) && tls_trust_digest(conn->host, conn->stream.port, &conn->options,
+                                             conn->credentials, conn->credentials->trust);
     if (conn->may_resume) {
         tls_session_offer(&conn->engine->ssl, conn->credentials->trust);
     }
@@ -103,14 +115,31 @@ static int handshake_error(struct tls_conn *conn, int result)
     return tls_error_from_mbedtls(result, true);
 }
 
+/* Keep the session, or have what is needed for the tickets that TLS 1.3 sends later. */
+static void keep_session(struct tls_conn *conn)
+{
+#if defined(MBEDTLS_SSL_PROTO_TLS1_3) && defined(NODEMCU_TLS_SESSIONS)
+    if (mbedtls_ssl_get_version_number(&conn->engine->ssl) == MBEDTLS_SSL_VERSION_TLS1_3) {
+        memcpy(conn->trust, conn->credentials->trust, sizeof conn->trust);
+        conn->keeps_tickets = tls_session_begin(conn->trust, conn->resumed, &conn->verified);
+        return;
+    }
+#endif
+    tls_session_keep(&conn->engine->ssl, conn->credentials->trust, conn->resumed);
+}
+
 /* The credentials were for the handshake only; there is no renegotiation. */
 static void finish_handshake(struct tls_conn *conn)
 {
     if (conn->may_resume) {
-        tls_session_keep(&conn->engine->ssl, conn->credentials->trust, conn->resumed);
+        keep_session(conn);
     }
+    tls_1_3_finished(&conn->engine->ssl);
     conn->protocol = mbedtls_ssl_get_version(&conn->engine->ssl);
     conn->cipher_suite = mbedtls_ssl_get_ciphersuite(&conn->engine->ssl);
+#ifdef MBEDTLS_SSL_ALPN
+    conn->application = mbedtls_ssl_get_alpn_protocol(&conn->engine->ssl);
+#endif
     conn->state = TLS_CONN_OPEN;
     conn->since = board_millis();
     tls_credentials_free(conn->credentials);
@@ -132,9 +161,21 @@ static int do_step(struct tls_conn *conn)
         conn->late_name = NULL;
     }
     int result = mbedtls_ssl_handshake_step(ssl);
+    if (result == MBEDTLS_ERR_SSL_BAD_INPUT_DATA) {
+        int enlarged = tls_idle_enlarge(ssl);
+        result = enlarged < 0 ? MBEDTLS_ERR_SSL_ALLOC_FAILED : enlarged > 0 ? 0 : result;
+    }
+    if (state == MBEDTLS_SSL_CLIENT_HELLO && ssl->MBEDTLS_PRIVATE(state) != state) {
+        tls_1_3_sent_hello(ssl);
+    }
     if (state == MBEDTLS_SSL_SERVER_HELLO && ssl->MBEDTLS_PRIVATE(state) != state) {
         conn->resumed = tls_session_settle(ssl);
     }
+#ifdef MBEDTLS_SSL_PROTO_TLS1_3
+    if (state == MBEDTLS_SSL_ENCRYPTED_EXTENSIONS) { /* straight on here, too */
+        conn->resumed = ssl->MBEDTLS_PRIVATE(state) == MBEDTLS_SSL_SERVER_FINISHED;
+    }
+#endif
     return result;
 }
 

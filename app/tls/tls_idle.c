@@ -7,7 +7,7 @@
 #include <mbedtls/version.h>
 
 #if MBEDTLS_VERSION_MAJOR < 3
-#define MBEDTLS_PRIVATE(member) member /* 2.28 hides nothing */
+#define MBEDTLS_PRIVATE(member) member /* 2.x hides nothing */
 #endif
 
 /* How mbedTLS lays out either buffer: the record's number, its header, IV and payload. */
@@ -19,6 +19,8 @@
 
 /* Most that a cipher suite adds to a record: IV, HMAC of SHA-384, padding of CBC. */
 #define MAX_EXPANSION (16u + 48u + 256u)
+#define MAX_FRAGMENT                                                                               \
+    (256u << NODEMCU_TLS_MAX_FRAGMENT) /* its code's meaning: RFC 6066, section 4 */
 
 static void set_in_pointers(mbedtls_ssl_context *ssl, unsigned char *buffer)
 {
@@ -38,32 +40,81 @@ static void give_back(unsigned char *buffer, size_t size)
     mbedtls_free(buffer);
 }
 
-int tls_idle_enlarge(mbedtls_ssl_context *ssl)
+int tls_idle_start(mbedtls_ssl_context *ssl)
 {
-    unsigned char start[COUNTER_SIZE + HEADER_SIZE]; /* all that was read yet */
+#if NODEMCU_TLS_MAX_FRAGMENT != 0
+    /* With as much beside the payload as mbedTLS has, it finds nothing to cut down later. */
+    size_t size = ssl->MBEDTLS_PRIVATE(in_buf_len) - MBEDTLS_SSL_IN_CONTENT_LEN + MAX_FRAGMENT;
     unsigned char *buffer = ssl->MBEDTLS_PRIVATE(in_buf);
 
-    if (buffer == NULL || ssl->MBEDTLS_PRIVATE(in_left) != HEADER_SIZE ||
-        ssl->MBEDTLS_PRIVATE(in_hdr) != buffer + COUNTER_SIZE) {
+    if (size < ssl->MBEDTLS_PRIVATE(in_buf_len)) {
+        mbedtls_free(buffer); /* nothing was read into it yet */
+        buffer = mbedtls_calloc(1, size);
+        ssl->MBEDTLS_PRIVATE(in_buf_len) = size;
+        set_in_pointers(ssl, buffer);
+    }
+    return buffer == NULL ? TLS_ERR_MEMORY : 0;
+#else
+    (void)ssl; /* any record may be a large one */
+    return 0;
+#endif
+}
+
+/* Have a larger buffer with nothing but a record's header in it. */
+static unsigned char *replace_input(mbedtls_ssl_context *ssl, size_t size)
+{
+    unsigned char start[COUNTER_SIZE + HEADER_SIZE];
+    unsigned char *buffer = ssl->MBEDTLS_PRIVATE(in_buf);
+
+    memcpy(start, buffer, sizeof start);
+    /* The heap may not have room for both. */
+    give_back(buffer, ssl->MBEDTLS_PRIVATE(in_buf_len));
+    buffer = mbedtls_calloc(1, size);
+    set_in_pointers(ssl, buffer);
+    if (buffer != NULL) {
+        memcpy(buffer, start, sizeof start);
+    }
+    return buffer;
+}
+
+/* Have a larger buffer that holds the parts of a handshake message before the header, too. */
+static unsigned char *extend_input(mbedtls_ssl_context *ssl, size_t size)
+{
+    unsigned char *old = ssl->MBEDTLS_PRIVATE(in_buf), *buffer = mbedtls_calloc(1, size);
+    size_t header = (size_t)(ssl->MBEDTLS_PRIVATE(in_hdr) - old);
+
+    if (buffer != NULL) {
+        memcpy(buffer, old, header + HEADER_SIZE);
+        give_back(old, ssl->MBEDTLS_PRIVATE(in_buf_len));
+        set_in_pointers(ssl, buffer);
+        ssl->MBEDTLS_PRIVATE(in_hdr) = buffer + header;
+        ssl->MBEDTLS_PRIVATE(in_len) = buffer + header + LENGTH_OFFSET;
+        ssl->MBEDTLS_PRIVATE(in_iv) = buffer + header + HEADER_SIZE;
+        ssl->MBEDTLS_PRIVATE(in_msg) = ssl->MBEDTLS_PRIVATE(in_iv);
+    }
+    return buffer;
+}
+
+int tls_idle_enlarge(mbedtls_ssl_context *ssl)
+{
+    const unsigned char *buffer = ssl->MBEDTLS_PRIVATE(in_buf);
+    const unsigned char *header = ssl->MBEDTLS_PRIVATE(in_hdr);
+
+    if (buffer == NULL || ssl->MBEDTLS_PRIVATE(in_left) != HEADER_SIZE) {
         return 0;
     }
-    memcpy(start, buffer, sizeof start);
-    const unsigned char *field = start + COUNTER_SIZE + LENGTH_OFFSET;
-    size_t length = (size_t)field[0] << 8 | field[1];
-    size_t size = sizeof start + length;
-    if (length > MBEDTLS_SSL_IN_CONTENT_LEN + MAX_EXPANSION ||
+    size_t before = (size_t)(header - buffer);
+    size_t length = (size_t)header[LENGTH_OFFSET] << 8 | header[LENGTH_OFFSET + 1];
+    size_t size = before + HEADER_SIZE + length;
+    if (size > COUNTER_SIZE + HEADER_SIZE + MBEDTLS_SSL_IN_CONTENT_LEN + MAX_EXPANSION ||
         size <= ssl->MBEDTLS_PRIVATE(in_buf_len)) {
         return 0;
     }
-    /* The heap may not have room for both. */
-    give_back(buffer, ssl->MBEDTLS_PRIVATE(in_buf_len));
-    ssl->MBEDTLS_PRIVATE(in_buf_len) = size;
-    buffer = mbedtls_calloc(1, size);
-    set_in_pointers(ssl, buffer);
+    buffer = before == COUNTER_SIZE ? replace_input(ssl, size) : extend_input(ssl, size);
     if (buffer == NULL) {
         return TLS_ERR_MEMORY;
     }
-    memcpy(buffer, start, sizeof start);
+    ssl->MBEDTLS_PRIVATE(in_buf_len) = size;
     return 1;
 }
 

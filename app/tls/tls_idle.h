@@ -6,8 +6,8 @@
  * for anything that uses it: reading needs both (it may answer with an alert), writing and
  * mbedtls_ssl_close_notify() need the send buffer. mbedtls_ssl_free() needs none.
  *
- * In "shrink" and "release" mbedTLS cuts the receive buffer down to `tls.max_fragment` after the
- * handshake, even when the server did not agree to that: see tls_idle_enlarge().
+ * In "shrink" and "release" the receive buffer holds no more than `tls.max_fragment`, in the
+ * handshake, too, even when the server did not agree to that: see tls_idle_enlarge().
  */
 #ifndef TLS_IDLE_H
 #define TLS_IDLE_H
@@ -68,13 +68,26 @@ static inline int tls_idle_restore_out(mbedtls_ssl_context *ssl, const struct tl
 #ifdef MBEDTLS_SSL_VARIABLE_BUFFER_LENGTH
 
 /*
- * To be called when mbedtls_ssl_read() returned MBEDTLS_ERR_SSL_BAD_INPUT_DATA. Returns 1 when
- * that was for a receive buffer cut down too far, which now is large enough: read again. 0: the
- * record is larger than `tls.in_buffer` allows. TLS_ERR_MEMORY: the connection is lost.
+ * Cut the receive buffer down to `tls.max_fragment`: right after mbedtls_ssl_setup(). Returns 0 or
+ * TLS_ERR_MEMORY; then all that is left to do is to free the context.
+ */
+int tls_idle_start(mbedtls_ssl_context *ssl);
+
+/*
+ * To be called when mbedtls_ssl_read() or a step of the handshake returned
+ * MBEDTLS_ERR_SSL_BAD_INPUT_DATA. Returns 1 when that was for a receive buffer cut down too far,
+ * which now is large enough: do the same again. 0: it was for something else, or the record or the
+ * handshake message is larger than `tls.in_buffer` allows. TLS_ERR_MEMORY: the connection is lost.
  */
 int tls_idle_enlarge(mbedtls_ssl_context *ssl);
 
 #else
+
+static inline int tls_idle_start(mbedtls_ssl_context *ssl)
+{
+    (void)ssl;
+    return 0;
+}
 
 static inline int tls_idle_enlarge(mbedtls_ssl_context *ssl)
 {

@@ -7,6 +7,9 @@
 #include <mbedtls/platform.h>
 #include <mbedtls/platform_util.h>
 #include <mbedtls/version.h>
+#ifdef MBEDTLS_PSA_CRYPTO_C
+#include <psa/crypto.h>
+#endif
 
 #include "board.h"
 #include "build_time.h"
@@ -54,16 +57,53 @@ mbedtls_ms_time_t mbedtls_ms_time(void)
 }
 #endif
 
-int tls_platform_start(void)
+#ifdef MBEDTLS_PSA_CRYPTO_C
+
+/* TLS 1.3 has its keys in PSA, which asks this for random numbers. */
+psa_status_t mbedtls_psa_external_get_random(mbedtls_psa_external_random_context_t *context,
+                                             uint8_t *output, size_t size, size_t *length)
+{
+    (void)context;
+    for (*length = 0; *length < size;) {
+        size_t most = MBEDTLS_CTR_DRBG_MAX_REQUEST, left = size - *length;
+        size_t part = left < most ? left : most;
+        if (mbedtls_ctr_drbg_random(&generator, output + *length, part) != 0) {
+            return PSA_ERROR_INSUFFICIENT_ENTROPY;
+        }
+        *length += part;
+    }
+    return PSA_SUCCESS;
+}
+
+static bool start_psa(void)
+{
+    return psa_crypto_init() == PSA_SUCCESS;
+}
+
+#else
+
+static bool start_psa(void)
+{
+    return true;
+}
+
+#endif
+
+static bool seed_generator(void)
 {
     static const char purpose[] = "nodemcu-tls";
 
+    return mbedtls_ctr_drbg_seed(&generator, read_entropy, NULL, (const unsigned char *)purpose,
+                                 strlen(purpose)) == 0;
+}
+
+int tls_platform_start(void)
+{
     if (!started) {
         mbedtls_platform_set_calloc_free(allocate, free);
         mbedtls_platform_set_time(tls_platform_time);
         mbedtls_ctr_drbg_init(&generator);
-        started = mbedtls_ctr_drbg_seed(&generator, read_entropy, NULL,
-                                        (const unsigned char *)purpose, strlen(purpose)) == 0;
+        started = seed_generator() && start_psa();
     }
     return started ? 0 : TLS_ERR_RANDOM;
 }

@@ -10,7 +10,7 @@
 #include "board.h"
 
 #if MBEDTLS_VERSION_MAJOR < 3
-#define MBEDTLS_PRIVATE(member) member /* 2.28 hides nothing */
+#define MBEDTLS_PRIVATE(member) member /* 2.x hides nothing */
 #endif
 
 #define MAX_TICKET 1024u
@@ -99,6 +99,11 @@ bool tls_session_settle(mbedtls_ssl_context *ssl)
     if (ssl->MBEDTLS_PRIVATE(state) == MBEDTLS_SSL_SERVER_CHANGE_CIPHER_SPEC) {
         return true; /* straight on, without the server's certificate */
     }
+#ifdef MBEDTLS_SSL_PROTO_TLS1_3
+    if (mbedtls_ssl_get_version_number(ssl) == MBEDTLS_SSL_VERSION_TLS1_3) {
+        return false; /* not told yet, and the ticket may be needed again */
+    }
+#endif
     mbedtls_ssl_session *session = ssl->MBEDTLS_PRIVATE(session_negotiate);
     mbedtls_free(session->MBEDTLS_PRIVATE(ticket));
     session->MBEDTLS_PRIVATE(ticket) = NULL;
@@ -144,6 +149,22 @@ static uint32_t find_end(const mbedtls_ssl_session *session, uint32_t verified)
     return now + hint < end ? now + hint : end;
 }
 
+/* Without the server's chain, which takes more than all the rest and is not needed to resume. */
+static int copy_session(const mbedtls_ssl_context *ssl, mbedtls_ssl_session *copy)
+{
+#if defined(MBEDTLS_SSL_KEEP_PEER_CERTIFICATE) || MBEDTLS_VERSION_NUMBER < 0x02110000
+    mbedtls_ssl_session *session = ssl->MBEDTLS_PRIVATE(session);
+    mbedtls_x509_crt *chain = session->MBEDTLS_PRIVATE(peer_cert);
+
+    session->MBEDTLS_PRIVATE(peer_cert) = NULL;
+    int result = mbedtls_ssl_get_session(ssl, copy);
+    session->MBEDTLS_PRIVATE(peer_cert) = chain;
+    return result;
+#else
+    return mbedtls_ssl_get_session(ssl, copy);
+#endif
+}
+
 static void keep_new(const mbedtls_ssl_context *ssl, const unsigned char key[TLS_SESSION_KEY_SIZE],
                      uint32_t verified)
 {
@@ -157,7 +178,7 @@ static void keep_new(const mbedtls_ssl_context *ssl, const unsigned char key[TLS
         return;
     }
     mbedtls_ssl_session_init(&kept->session);
-    if (mbedtls_ssl_get_session(ssl, &kept->session) != 0) {
+    if (copy_session(ssl, &kept->session) != 0) {
         forget(kept);
         return;
     }
@@ -184,6 +205,30 @@ void tls_session_keep(const mbedtls_ssl_context *ssl, const unsigned char key[TL
         keep_new(ssl, key, verified);
     }
 }
+
+#ifdef MBEDTLS_SSL_PROTO_TLS1_3
+
+bool tls_session_begin(const unsigned char key[TLS_SESSION_KEY_SIZE], bool resumed,
+                       uint32_t *verified)
+{
+    struct kept *old = take(key);
+    bool known = !resumed || old != NULL;
+
+    if (known) {
+        *verified = resumed ? old->verified : seconds_since_start();
+    }
+    forget(old);
+    return known;
+}
+
+void tls_session_keep_ticket(const mbedtls_ssl_context *ssl,
+                             const unsigned char key[TLS_SESSION_KEY_SIZE], uint32_t verified)
+{
+    forget(take(key));
+    keep_new(ssl, key, verified);
+}
+
+#endif
 
 void tls_session_forget(const unsigned char key[TLS_SESSION_KEY_SIZE])
 {

@@ -13,6 +13,7 @@
 #define TLS_SESSION_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <mbedtls/ssl.h>
 
@@ -36,6 +37,23 @@ bool tls_session_settle(mbedtls_ssl_context *ssl);
  */
 void tls_session_keep(const mbedtls_ssl_context *ssl, const unsigned char key[TLS_SESSION_KEY_SIZE],
                       bool resumed);
+
+#ifdef MBEDTLS_SSL_PROTO_TLS1_3
+
+/*
+ * TLS 1.3 has no session at the end of the handshake: the server sends tickets whenever it likes.
+ * Say once, at that end, when the server's certificate was checked: now, or when the session that
+ * was resumed began. What was kept is forgotten, since a ticket is used once (RFC 8446, appendix
+ * C.4). Returns false when that is not known any more: then keep no ticket.
+ */
+bool tls_session_begin(const unsigned char key[TLS_SESSION_KEY_SIZE], bool resumed,
+                       uint32_t *verified);
+
+/* Keep the ticket that mbedtls_ssl_read() has just received, in place of one that came before. */
+void tls_session_keep_ticket(const mbedtls_ssl_context *ssl,
+                             const unsigned char key[TLS_SESSION_KEY_SIZE], uint32_t verified);
+
+#endif
 
 /* A handshake failed: do not offer the session again. */
 void tls_session_forget(const unsigned char key[TLS_SESSION_KEY_SIZE]);

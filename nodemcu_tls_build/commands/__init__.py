@@ -38,6 +38,17 @@ def baud_option(command: F) -> F:
     )(command)
 
 
+def set_option(command: F) -> F:
+    """Add `--set`, any number of times, as `settings`."""
+    return click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Lay a setting over the profile, such as tls.in_buffer=8KiB; may be repeated.",
+    )(command)
+
+
 def build_option(help: str = "The output directory of the build.") -> Callable[[F], F]:
     """Add `--build`, as `build_dir`."""
     return click.option(

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nodemcu_tls_build.commands import json_option
+from nodemcu_tls_build.commands import json_option, set_option
 
 if TYPE_CHECKING:
-    from nodemcu_tls_build.request import BuildResult
+    from nodemcu_tls_build.request import BuildRequest, BuildResult
 
 CA_FILE = Path("server-ca.crt")
 
@@ -28,6 +28,7 @@ CA_FILE = Path("server-ca.crt")
     metavar="NAME|FILE",
     help="A preset, or a profile file (*.toml).",
 )
+@set_option
 @click.option(
     "--ca",
     "ca_path",
@@ -59,6 +60,7 @@ CA_FILE = Path("server-ca.crt")
 @click.option("-v", "--verbose", is_flag=True, help="Show every command.")
 def build(  # noqa: PLR0913, PLR0917 -- one parameter an option
     profile: str,
+    settings: tuple[str, ...],
     ca_path: Path | None,
     out_dir: Path,
     archive_dir: Path | None,
@@ -82,6 +84,7 @@ def build(  # noqa: PLR0913, PLR0917 -- one parameter an option
         archive_dir=archive_dir,
         jobs=jobs,
         verbose=verbose,
+        settings=settings,
     )
     result = find_fresh_build(request)
     if result is None:
@@ -89,10 +92,24 @@ def build(  # noqa: PLR0913, PLR0917 -- one parameter an option
 
         with show_progress(quiet=as_json, verbose=verbose) as progress:
             result = build_firmware(request, progress)
+        if not as_json:
+            note_heap(request)
     if as_json:
         click.echo(json.dumps(result.report, indent=2))
     else:
         _show(result, out_dir)
+
+
+def note_heap(request: BuildRequest) -> None:
+    """Say when no usual server can keep to the heap that the profile allows."""
+    from nodemcu_tls_build.profile import load_profile
+    from nodemcu_tls_build.profile.heap import find_least_heap
+
+    profile = load_profile(request.profile, request.settings)
+    least, budget = find_least_heap(profile), profile.tls.heap_budget
+    if least is not None and least > budget:
+        text = f"a handshake takes {least:,} bytes of heap at least, tls.heap_budget is {budget:,}"
+        click.echo(f"Note: {text}. See `nodemcu-tls profile show --chain`.", err=True)
 
 
 def _show(result: BuildResult, out_dir: Path) -> None:

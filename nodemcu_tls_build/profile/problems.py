@@ -2,60 +2,64 @@
 
 from __future__ import annotations
 
-import difflib
-import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from nodemcu_tls_build.profile.layers import Layer
 from nodemcu_tls_build.profile.lines import KeyPath, find_line
-from nodemcu_tls_build.profile.model import Profile
+from nodemcu_tls_build.profile.model import SIZE_KEYS, Profile
+from nodemcu_tls_build.profile.names import find_nearest, show_size, show_value
 
 Location = tuple[int | str, ...]
 
-# The same curves by the names that other standards give them.
-_OTHER_NAMES = {
-    "p256": "secp256r1",
-    "nistp256": "secp256r1",
-    "prime256v1": "secp256r1",
-    "p384": "secp384r1",
-    "nistp384": "secp384r1",
-    "bp256": "brainpoolP256r1",
-    "bp384": "brainpoolP384r1",
-}
 
-
-def find_nearest(word: str, names: Iterable[str]) -> str | None:
-    """Return the name most like `word`, case and punctuation aside, None when none is."""
-    by_plain_name = {_plain(name): name for name in names}
-    other = _OTHER_NAMES.get(_plain(word))
-    if other in by_plain_name.values():
-        return other
-    match = difflib.get_close_matches(_plain(word), by_plain_name, n=1)
-    return by_plain_name[match[0]] if match else None
-
-
-def describe_errors(
-    errors: Sequence[ErrorDetails], label: str, lines: dict[KeyPath, int]
-) -> list[str]:
-    """Return a sentence for each problem in the order of the file's lines."""
+def describe_errors(errors: Sequence[ErrorDetails], layers: Sequence[Layer]) -> list[str]:
+    """Return a sentence for each problem in the order of the files and their lines."""
     sentences = []
     for error in errors:
         for location, text, other in _explain(error):
-            line = _find_first_line(lines, location, other)
-            place = label if line is None else f"{label}:{line}"
-            sentences.append((line or 0, f"{place}: {_key(location)}: {text}"))
-    return [sentence for _, sentence in sorted(sentences, key=lambda item: item[0])]
+            if error["type"] == "missing":  # schema and name, which no file inherits
+                rank, line, place = _find_top_file(layers)
+            else:
+                rank, line, place = _find_place(layers, location, other)
+            sentences.append((rank, line, f"{place}: {_key(location)}: {text}"))
+    return [sentence for _, _, sentence in sorted(sentences, key=lambda item: item[:2])]
 
 
-def _find_first_line(lines: dict[KeyPath, int], *locations: Location | None) -> int | None:
-    """Return the line of the first location that the file has; the rest is the default's."""
+def _find_top_file(layers: Sequence[Layer]) -> tuple[int, int, str]:
+    rank = max(rank for rank, layer in enumerate(layers) if layer.is_file)
+    return rank, 0, layers[rank].label
+
+
+def _find_place(layers: Sequence[Layer], *locations: Location | None) -> tuple[int, int, str]:
+    """Return the layer's number, the line and both as text of the first location that one says.
+
+    Presets are right in themselves: what is wrong is looked for in files and on the command line.
+    """
     paths = [tuple(map(str, location)) for location in locations if location is not None]
-    exact = [lines[path] for path in paths if path in lines]
-    return exact[0] if exact else find_line(lines, paths[0])
+    spoken = [
+        (rank, layer) for rank, layer in enumerate(layers) if not layer.label.startswith("preset ")
+    ][::-1]
+    for path in paths:
+        for rank, layer in spoken:
+            if path in layer.lines:
+                return rank, layer.lines[path], f"{layer.label}:{layer.lines[path]}"
+            if not layer.is_file and _has(layer.data, path):
+                return rank, 0, layer.label
+    for rank, layer in spoken:
+        line = find_line(layer.lines, paths[0])
+        if line is not None:
+            return rank, line, f"{layer.label}:{line}"
+    return 0, 0, (spoken[-1][1] if spoken else layers[-1]).label
+
+
+def _has(data: dict[str, Any], path: KeyPath) -> bool:
+    table = data.get(path[0]) if path else None
+    return table is not None and (len(path) == 1 or (isinstance(table, dict) and path[1] in table))
 
 
 def _explain(error: ErrorDetails) -> Iterator[tuple[Location, str, Location | None]]:
@@ -63,8 +67,8 @@ def _explain(error: ErrorDetails) -> Iterator[tuple[Location, str, Location | No
     location = error["loc"]
     if error["type"] == "conflict":
         for conflict in error["ctx"]["conflicts"]:
-            other = None if conflict.other is None else (*location, conflict.other)
-            yield (*location, conflict.key), conflict.message, other
+            other = None if conflict.other is None else tuple(conflict.other.split("."))
+            yield tuple(conflict.key.split(".")), conflict.message, other
     else:
         yield location, _describe(location, error), None
 
@@ -83,7 +87,9 @@ def _describe(location: Location, error: ErrorDetails) -> str:
             return f"{context['error']}, found {found}"
         case kind:
             text = _WRONG[kind].format(**context) if kind in _WRONG else error["msg"]
-            return f"{text}, found {found}"
+            is_limit = kind in {"greater_than_equal", "less_than_equal"}
+            unit = " bytes" if is_limit and _key(location) in SIZE_KEYS else ""
+            return f"{text}{unit}, found {found}"
 
 
 _WRONG = {
@@ -92,14 +98,16 @@ _WRONG = {
     "string_type": "must be a string",
     "bool_type": "must be true or false",
     "string_pattern_mismatch": "must be up to 48 letters, digits, dots, dashes and underscores",
-    "greater_than_equal": "must be at least {ge} bytes",
-    "less_than_equal": "must be at most {le} bytes",
+    "int_type": "must be a whole number",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
 }
 
 
 def _explain_choice(location: Location, value: object) -> str:
     choices = _list_choices(location)
-    text = f"{_show_choice(value)} is not one of {', '.join(map(_show_choice, choices))}"
+    shown = ", ".join(_show_choice(location, choice) for choice in choices)
+    text = f"{_show_choice(location, value)} is not one of {shown}"
     names = [choice for choice in choices if isinstance(choice, str)]
     nearest = find_nearest(value, names) if isinstance(value, str) else None
     return text if nearest is None else f'{text}; did you mean "{nearest}"?'
@@ -108,7 +116,7 @@ def _explain_choice(location: Location, value: object) -> str:
 def _suggest_key(location: Location) -> str:
     """Return the end of a sentence: the key of the same table that is like it, or of another."""
     *table, key = (str(part) for part in location)
-    paths = dict(_list_keys(Profile, ()))
+    paths = dict(list_keys(Profile, ()))
     here = [path[-1] for path in paths if path[:-1] == tuple(table)]
     nearest = find_nearest(key, here)
     if nearest is None:
@@ -119,18 +127,19 @@ def _suggest_key(location: Location) -> str:
 
 
 def _list_choices(location: Location) -> list[Any]:
-    annotation = dict(_list_keys(Profile, ())).get(
+    annotation = dict(list_keys(Profile, ())).get(
         tuple(part for part in location if isinstance(part, str))
     )
     return list(_literals(annotation))
 
 
-def _list_keys(model: type[BaseModel], table: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
+def list_keys(model: type[BaseModel], table: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
+    """Yield the path of each key of a table and of those below it, and its type."""
     for name, field in model.model_fields.items():
         path = (*table, field.alias or name)
         yield path, field.annotation
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _list_keys(field.annotation, path)
+            yield from list_keys(field.annotation, path)
 
 
 def _literals(annotation: Any) -> Iterator[Any]:
@@ -141,18 +150,11 @@ def _literals(annotation: Any) -> Iterator[Any]:
             yield from _literals(part)
 
 
-def show_value(value: object) -> str:
-    """Return a value as TOML would have it, shortened to fit into a sentence."""
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _show_choice(choice: object) -> str:
+def _show_choice(location: Location, choice: object) -> str:
     """Return a choice as people write it, a size with its unit."""
-    if isinstance(choice, int) and choice > 0:
-        for unit, size in (("MiB", 1024 * 1024), ("KiB", 1024)):
-            if choice % size == 0:
-                return f'"{choice // size}{unit}"'
+    if type(choice) is int and choice > 0 and _key(location) in SIZE_KEYS:
+        text = show_size(choice)
+        return text if text.isdecimal() else f'"{text}"'
     return show_value(choice)
 
 
@@ -164,7 +166,3 @@ def _key(location: Location) -> str:
 
 def _show_part(part: str) -> str:
     return part if re.fullmatch(r"[\w-]+", part) else show_value(part)
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\W_]", "", name).lower()

@@ -1,4 +1,4 @@
-"""Find a source: the user's archives, the cache, apt, upstream, in that order."""
+"""Find a source: the user's archives, the cache, apt, pip, upstream, in that order."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def _unpack(
     target = _tree_path(source, found.archive, cache_dir)
     make_directory(target.parent)
     with _temp_dir(target.parent, _UNPACK_PREFIX) as temp_dir:
-        root = unpack_archive(found.path, temp_dir, source.members)
+        root = unpack_archive(found.path, temp_dir, source.members, prefix=found.archive.prefix)
         _rename(root, target)  # what stands under this name is whole
     return SourceTree(
         source.name, source.version, target, found.archive.sha256, found.archive.names[0]

@@ -26,13 +26,26 @@ class AptOrigin:
 
 
 @dataclass(frozen=True)
+class PipOrigin:
+    """Name the Python source package that an archive is, and its version."""
+
+    package: str
+    version: str
+
+
+@dataclass(frozen=True)
 class Archive:
-    """Describe one pinned archive: `names[0]` is the name it is stored under."""
+    """Describe one pinned archive: `names[0]` is the name it is stored under.
+
+    `prefix` is the directory of the tree, below the archive's single top directory.
+    """
 
     names: tuple[str, ...]
     sha256: str
     apt: AptOrigin | None = None
+    pip: PipOrigin | None = None
     url: str | None = None
+    prefix: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,4 +103,8 @@ def _read_archive(entry: dict[str, Any]) -> Archive:
     if url is not None and not url.startswith("https://"):
         raise ValueError(f"{names[0]}: not an https URL: {url}")
     apt = AptOrigin(entry["apt"]["package"], entry["apt"]["suite"]) if "apt" in entry else None
-    return Archive(names, sha256, apt, url)
+    pip = PipOrigin(entry["pip"]["package"], entry["pip"]["version"]) if "pip" in entry else None
+    prefix = entry.get("prefix", "")
+    if prefix and not re.fullmatch(r"[\w-]+", prefix):
+        raise ValueError(f"{names[0]}: not the name of a directory: {prefix}")
+    return Archive(names, sha256, apt, pip, url, prefix)

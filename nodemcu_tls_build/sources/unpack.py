@@ -16,24 +16,29 @@ from nodemcu_tls_build.files import explain_write_error
 _DAMAGE = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
 
 
-def unpack_archive(archive_path: Path, directory: Path, members: Collection[str]) -> Path:
+def unpack_archive(
+    archive_path: Path, directory: Path, members: Collection[str], *, prefix: str = ""
+) -> Path:
     """Unpack the files of a tar archive into `directory` and return the tree's root there.
 
-    The archive must have one top directory, the root; of what is below it only `members` are
-    unpacked. Raises SourceError, naming archive and member, for an absolute path, for `..`, and
-    for anything but files and directories: without links nothing can point outside.
+    The archive must have one top directory. The root is that, or `prefix` in it; of what is below
+    the root only `members` are unpacked. Raises SourceError, naming archive and member, for an
+    absolute path, for `..`, and for anything but files and directories: without links nothing can
+    point outside.
     """
-    root: str | None = None
+    top: str | None = None
+    above = [prefix] if prefix else []
     try:
         with tarfile.open(archive_path) as tar:
             for member in tar:
                 parts = _check_member(archive_path, member)
                 if not parts:
                     continue
-                root = root or parts[0]
-                if parts[0] != root:
+                top = top or parts[0]
+                if parts[0] != top:
                     raise SourceError(f"{archive_path.name} has more than one top directory")
-                if member.isfile() and len(parts) > 1 and parts[1] in members:
+                *inner, name = parts[1 : 2 + len(above)] or [""]
+                if member.isfile() and inner == above and name in members:
                     _write_member(tar, member, directory.joinpath(*parts))
     except _DAMAGE as error:
         raise SourceError(f"{archive_path} is damaged: {error}") from error
@@ -41,9 +46,10 @@ def unpack_archive(archive_path: Path, directory: Path, members: Collection[str]
         if error.errno is None:  # bz2 reports damage as an OSError without a number
             raise SourceError(f"{archive_path} is damaged: {error}") from error
         raise explain_write_error(directory, error) from error
-    if root is None or not (directory / root).is_dir():
+    root = directory.joinpath(top or "", *above)
+    if root == directory or not root.is_dir():
         raise SourceError(f"{archive_path.name} has none of: {', '.join(sorted(members))}")
-    return directory / root
+    return root
 
 
 def _check_member(archive_path: Path, member: tarfile.TarInfo) -> list[str]:

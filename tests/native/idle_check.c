@@ -83,6 +83,33 @@ static void carry(struct tls_pair *pair, bool to_client, size_t length)
     pair_expect(memcmp(sent, got, length), "other bytes than were sent");
 }
 
+static int step(mbedtls_ssl_context *ssl)
+{
+    if (ssl->MBEDTLS_PRIVATE(state) == MBEDTLS_SSL_HANDSHAKE_OVER) {
+        return 0;
+    }
+    int result = mbedtls_ssl_handshake_step(ssl);
+    return must_wait(result) ? 0 : result;
+}
+
+/* mbedTLS's server puts its certificate into one record, however large. */
+static void shake_hands(struct tls_pair *pair)
+{
+    unsigned grown = 0;
+
+    while (pair->client.MBEDTLS_PRIVATE(state) != MBEDTLS_SSL_HANDSHAKE_OVER ||
+           pair->server.MBEDTLS_PRIVATE(state) != MBEDTLS_SSL_HANDSHAKE_OVER) {
+        int result = step(&pair->client);
+        if (result == MBEDTLS_ERR_SSL_BAD_INPUT_DATA && tls_idle_enlarge(&pair->client) == 1) {
+            grown++;
+            result = 0;
+        }
+        pair_expect(result, "handshake of the client");
+        pair_expect(step(&pair->server), "handshake of the server");
+    }
+    pair_expect(grown != 1, "the handshake did not need a larger buffer once");
+}
+
 /* The server does not hear of max_fragment; the client believes that it was agreed on. */
 static void ignore_max_fragment(struct tls_pair *pair)
 {
@@ -114,11 +141,12 @@ int main(int argc, char **argv)
     pair_expect(argc != 5, "arguments");
     pair_init(&pair, argv[1], argv[2], argv[3]);
     pair_open(&pair);
+    pair_expect(tls_idle_start(&pair.client), "start");
     pair_expect(tls_idle_release(&pair.client, &idle), "given back before the handshake");
     if (strcmp(argv[4], "ignored") == 0) {
         ignore_max_fragment(&pair);
     }
-    pair_expect(pair_handshake(&pair), "handshake");
+    shake_hands(&pair);
     for (int i = 0; i < ROUNDS; i++) {
         pair.max_piece = i % 2 ? 4096 : 7;
         carry(&pair, i % 3 != 0, 1 + pair_random(i % 5 ? 300 : MAX_MESSAGE));

@@ -19,6 +19,7 @@ from nodemcu_tls_build.sources import (
     [
         ("mbedtls", "3.6.6", ["LICENSE", "include/mbedtls/ssl.h", "library/ssl_tls12_client.c"]),
         ("mbedtls", "2.28.3", ["LICENSE", "include/mbedtls/ssl.h", "library/ssl_cli.c"]),
+        ("mbedtls", "2.16.3", ["LICENSE", "include/mbedtls/ssl.h", "library/ssl_cli.c"]),
         ("lwip", "2.1.3", ["COPYING", "src/include/lwip/tcp.h", "src/core/tcp_in.c"]),
         ("lua", "5.1.5", ["COPYRIGHT", "src/lua.h", "src/lvm.c"]),
     ],

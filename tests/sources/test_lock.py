@@ -11,20 +11,23 @@ from nodemcu_tls_build.sources import (
 )
 
 
-def test_the_lock_pins_the_four_sources() -> None:
+def test_the_lock_pins_the_five_sources() -> None:
     lock = load_lock()
     assert [(source.name, source.version) for source in lock.sources] == [
         ("mbedtls", "3.6.6"),
         ("mbedtls", "2.28.3"),
+        ("mbedtls", "2.16.3"),
         ("lwip", "2.1.3"),
         ("lua", "5.1.5"),
     ]
     for source in lock.sources:
-        assert any(archive.apt for archive in source.archives)
+        assert any(archive.apt or archive.pip for archive in source.archives)
         assert len(set(source.file_names)) == len(source.file_names)
-    with pytest.raises(SourceError, match=r"no pinned source mbedtls 2\.16\.3") as caught:
-        lock.get("mbedtls", "2.16.3")
-    assert "mbedtls 3.6.6, mbedtls 2.28.3, lwip 2.1.3, lua 5.1.5" in (caught.value.hint or "")
+    with pytest.raises(SourceError, match=r"no pinned source mbedtls 2\.16\.4") as caught:
+        lock.get("mbedtls", "2.16.4")
+    assert caught.value.hint == (
+        "Pinned are: mbedtls 3.6.6, mbedtls 2.28.3, mbedtls 2.16.3, lwip 2.1.3, lua 5.1.5."
+    )
 
 
 @pytest.mark.parametrize(
@@ -33,6 +36,7 @@ def test_the_lock_pins_the_four_sources() -> None:
         ("https://www", "http://www", "not an https URL"),
         ("2640fc", "2640FC", "not a SHA-256"),
         ('"lua5.1_5', '"../lua5.1_5', "not file names"),
+        ('prefix = "mbed', 'prefix = "../mbed', "not the name of a directory"),
         ('sha256 = "26', 'sha = "26', "sha256"),
         ("[[source]]", "[source", "line"),
         ("[[source]]", "[[other]]", "not a usable lock file"),

@@ -1,0 +1,244 @@
+"""Plan what an apply changes in a tree, and do it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from nodemcu_tls_build.apply.area import make_area
+from nodemcu_tls_build.apply.backup import Backup, hold_tree, load_backup
+from nodemcu_tls_build.apply.defines import clear_define, mentions, set_define
+from nodemcu_tls_build.apply.edited import keep_edited
+from nodemcu_tls_build.apply.header import BANNER, render_tree_header
+from nodemcu_tls_build.apply.tree import (
+    CA_FILE,
+    CA_HEADER,
+    FILES,
+    USER_CONFIG,
+    USER_MBEDTLS,
+    USER_MODULES,
+    Tree,
+    open_tree,
+    read_bytes,
+)
+from nodemcu_tls_build.apply.write import Change, check_writable, write_changes
+from nodemcu_tls_build.certs import CaBundle, check_ca_fits, load_ca_file
+from nodemcu_tls_build.errors import TreeError
+from nodemcu_tls_build.files import explain_write_error
+from nodemcu_tls_build.profile import Profile, load_profile
+from nodemcu_tls_build.render import render_ca_area
+
+_FRAGMENT = "SSL_MAX_FRAGMENT_LENGTH_CODE"
+_WHOLE = (USER_MBEDTLS, CA_HEADER, CA_FILE)  # replaced, not edited in place
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an apply does to a tree: its changes, and files that only become newer.
+
+    `edited` names files with edits of the user's that the apply replaces.
+    """
+
+    tree: Tree
+    profile: Profile
+    bundle: CaBundle | None
+    changes: tuple[Change, ...]
+    touched: tuple[str, ...]
+    edited: tuple[str, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether the tree has all of it already."""
+        return not self.touched and all(change.old == change.new for change in self.changes)
+
+
+def make_plan(
+    path: Path,
+    *,
+    profile: str,
+    settings: Sequence[str] = (),
+    ca_path: Path | None = None,
+) -> Plan:
+    """Return what is to be done to the tree; nothing is written.
+
+    Without `ca_path` the tree's own server-ca.crt is built in, if there is one. Raises TreeError,
+    ConfigError and CertificateError.
+    """
+    tree = open_tree(path)
+    loaded = load_profile(profile, [*settings, *_fit_to(tree)])
+    old = {name: read_bytes(path / name) for name in FILES}
+    bundle = _load_ca(ca_path or (path / CA_FILE if old[CA_FILE] is not None else None), loaded)
+    backup = load_backup(path)
+    new = dict(old)
+    new[USER_MBEDTLS] = _make_header(loaded, tree, old[USER_MBEDTLS] or b"", backup)
+    new[USER_CONFIG] = _edit_config(_decode(path, USER_CONFIG, old), loaded, tree)
+    new[USER_MODULES] = _edit_modules(_decode(path, USER_MODULES, old))
+    if bundle:
+        new[CA_FILE] = old[CA_FILE] if ca_path is None else read_bytes(ca_path)
+        area = make_area(bundle, takes_pem=tree.takes_pem)
+        text = render_ca_area(bundle, area)
+        new[CA_HEADER] = _end_lines_like(old[CA_HEADER] or b"", text)
+    changes = tuple(_make_change(path, name, old[name], new[name]) for name in FILES)
+    for change in changes:
+        check_writable(change)
+    return Plan(
+        tree=tree,
+        profile=loaded,
+        bundle=bundle,
+        changes=changes,
+        touched=_find_touched(path, old, new),
+        edited=tuple(
+            name
+            for name in _WHOLE
+            if old[name] != new[name]
+            and name in backup.entries
+            and not backup.entries[name].knows(old[name])
+        ),
+    )
+
+
+def apply_plan(plan: Plan, *, force: bool = False) -> list[Path]:
+    """Do what the plan says, all of it or nothing; return copies made of files with edits.
+
+    Raises TreeError for edits that would be lost, unless `force` says to put them aside.
+    """
+    if plan.edited and not force:
+        raise TreeError(
+            f"edited since they were written: {', '.join(plan.edited)}",
+            "Put what you need into the profile, or keep copies of them with --force.",
+        )
+    if plan.is_empty:
+        return []
+    path = plan.tree.path
+    with hold_tree(path):
+        for change in plan.changes:
+            if read_bytes(path / change.name) != change.old:
+                raise TreeError(f"{path / change.name} was changed meanwhile", "Run it again.")
+        copies = [keep_edited(path / name) for name in plan.edited]
+        backup = load_backup(path)
+        is_first = not backup.entries
+        _remember(backup, plan.changes)
+        try:
+            write_changes(plan.changes)
+        except BaseException:
+            if is_first and _is_as_before(plan):
+                backup.remove()
+            raise
+        _set_times(path, plan.touched)
+    return copies
+
+
+def _is_as_before(plan: Plan) -> bool:
+    return all(read_bytes(plan.tree.path / change.name) == change.old for change in plan.changes)
+
+
+def _fit_to(tree: Tree) -> list[str]:
+    """Return the settings of a profile that the tree decides."""
+    settings = [f"mbedtls.version={tree.profile_version}"]
+    if tree.profile_version == "2.16.3":  # which cannot do without it
+        settings.append("tls.keep_peer_certificate=true")
+    return settings
+
+
+def _load_ca(path: Path | None, profile: Profile) -> CaBundle | None:
+    if path is None:
+        return None
+    bundle = load_ca_file(path, now=datetime.now(UTC))
+    check_ca_fits(bundle, profile)
+    return bundle
+
+
+def _make_header(profile: Profile, tree: Tree, current: bytes, backup: Backup) -> bytes:
+    own = current
+    if BANNER.encode() in current and USER_MBEDTLS in backup.entries:
+        own = backup.read_original(USER_MBEDTLS) or current
+    text = render_tree_header(profile, tree, own.decode("utf-8", errors="replace"))
+    return _end_lines_like(own, text)
+
+
+def _edit_config(text: str, profile: Profile, tree: Tree) -> bytes:
+    text = set_define(text, "CLIENT_SSL_ENABLE", after="SHA2_ENABLE")
+    size = max(profile.tls.in_buffer, profile.tls.out_buffer)
+    text = set_define(text, "SSL_BUFFER_SIZE", str(size), after="CLIENT_SSL_ENABLE")
+    if tree.asks_fragment or mentions(text, _FRAGMENT):
+        if isinstance(profile.tls.max_fragment, int):
+            code = f"MBEDTLS_SSL_MAX_FRAG_LEN_{profile.tls.max_fragment}"
+            text = set_define(text, _FRAGMENT, code, after="SSL_BUFFER_SIZE")
+        else:
+            text = clear_define(text, _FRAGMENT)
+    return text.encode("latin-1")
+
+
+def _edit_modules(text: str) -> bytes:
+    for name in ("NET", "TLS"):
+        text = set_define(text, f"LUA_USE_MODULES_{name}", after="LUA_USE_MODULES_")
+    return text.encode("latin-1")
+
+
+def _decode(path: Path, name: str, contents: Mapping[str, bytes | None]) -> str:
+    """Return the bytes as text, one character each, so that what is not edited stays."""
+    data = contents[name] or b""
+    if b"\0" in data:
+        raise TreeError(f"{path / name} is not text: it has NUL bytes", "Save it as UTF-8.")
+    return data.decode("latin-1")
+
+
+def _end_lines_like(model: bytes, text: str) -> bytes:
+    is_dos = model.count(b"\r\n") * 2 > model.count(b"\n")
+    return (text.replace("\n", "\r\n") if is_dos else text).encode()
+
+
+def _make_change(path: Path, name: str, old: bytes | None, new: bytes | None) -> Change:
+    real = (path / name).resolve()
+    return Change(name, real, old, new, None if old is None else stat.S_IMODE(real.stat().st_mode))
+
+
+def _find_touched(
+    path: Path, old: Mapping[str, bytes | None], new: Mapping[str, bytes | None]
+) -> tuple[str, ...]:
+    """Return the files that make has to find newer although their content stays.
+
+    The CA's header, lest make runs Python 2 to make it anew; and user_mbedtls.h when a CA comes,
+    because make does not see that tls.c is compiled in another way then.
+    """
+    touched = []
+    if old[CA_HEADER] is not None and old[CA_HEADER] == new[CA_HEADER]:
+        is_older = (path / CA_HEADER).stat().st_mtime_ns < (path / CA_FILE).stat().st_mtime_ns
+        if old[CA_FILE] is not None and is_older:
+            touched.append(CA_HEADER)
+    had_ca = old[CA_FILE] is not None and old[CA_HEADER] is not None
+    has_ca = new[CA_FILE] is not None and new[CA_HEADER] is not None
+    if had_ca != has_ca and old[USER_MBEDTLS] == new[USER_MBEDTLS]:
+        touched.append(USER_MBEDTLS)
+    return tuple(touched)
+
+
+def _remember(backup: Backup, changes: Sequence[Change]) -> None:
+    for change in changes:
+        if change.old == change.new or change.new is None:
+            continue
+        if change.name not in backup.entries:
+            backup.add(change.name, change.old, change.mode)
+        entry = backup.entries[change.name]
+        if change.name not in _WHOLE and not entry.knows(change.old):
+            entry.is_edited = True
+        backup.note_written(change.name, change.new)
+    if backup.entries:
+        backup.save()
+
+
+def _set_times(path: Path, touched: Sequence[str]) -> None:
+    """Make the files newer, and the CA's header newer than what it is made of."""
+    try:
+        for name in touched:
+            os.utime(path / name)
+        if (path / CA_HEADER).exists() and (path / CA_FILE).exists():
+            source = (path / CA_FILE).stat().st_mtime_ns
+            if (path / CA_HEADER).stat().st_mtime_ns <= source:
+                os.utime(path / CA_HEADER, ns=(source, source + 1_000_000_000))
+    except OSError as error:
+        raise explain_write_error(path, error) from error
