@@ -163,7 +163,7 @@ def explain(name: str, key: str | None, settings: tuple[str, ...], as_json: bool
     KEY is one setting, such as tls.in_buffer, or a table of them, such as tls.
     """
     from nodemcu_tls_build.commands.show import show
-    from nodemcu_tls_build.commands.show_profile import format_explanation, format_setting
+    from nodemcu_tls_build.commands.show_explanation import format_explanation, format_setting
     from nodemcu_tls_build.profile.explain import explain_profile
 
     found = explain_profile(name, settings, key=key)
