@@ -81,7 +81,7 @@ BAD_CALLS = {
         "ConfigError",
         (
             'mistyped.toml:4: tls.curvs: unknown key, found ["secp256r1"]; did you mean "curves"?',
-            '"CAMELIA" is not one of "AES", "CAMELLIA"; did you mean "CAMELLIA"?',
+            '"CAMELIA" is not one of "AES", "CAMELLIA", "CHACHA20-POLY1305"; did you mean "CAM',
             'mistyped.toml:6: tls.in_bufer: unknown key, found "4KiB"; did you mean "in_buffer"?',
             "mistyped.toml:7: tls.out_buffer: a size is",
         ),

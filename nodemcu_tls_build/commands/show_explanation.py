@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from nodemcu_tls_build.profile.explain import Explanation, ProfileExplanation
     from nodemcu_tls_build.profile.macro import Macro
 
+_ROOM = 20  # characters, for a value in the heading of a table
+
 
 def format_explanation(found: ProfileExplanation) -> str:
     """Lay out every setting with its macros and costs, and the suites that result."""
@@ -52,8 +54,8 @@ def format_setting(found: ProfileExplanation) -> str:
         blocks.append(_format_loose(("Macro", "why"), rows))
     if item.variants:
         rows = [_make_cost_row(item, variant, table) for variant in item.variants]
-        header = (f"Against {show_setting(setting.key, table.base_settings[setting.key])}",)
-        blocks.append(format_costs(header[0], rows))
+        base = show_setting(setting.key, table.base_settings[setting.key])
+        blocks.append(format_costs(f"Against {base if len(base) < _ROOM else 'the default'}", rows))
         blocks.append(wrap(f"{LEGEND} Measured with {_where(table)}"))
     if item.unmeasured:
         blocks.append(indent(f"Not measured: {item.unmeasured}."))
