@@ -71,6 +71,7 @@ TLS_1_3 = {
     "1.2 and 1.3": 'tls.versions = ["1.2", "1.3"]\ntls.keep_peer_certificate = true\n',
     "1.3 alone": """\
 tls.versions = ["1.3"]
+tls.max_fragment = "none"
 tls.keep_peer_certificate = true
 tls.curves = ["x25519", "secp256r1"]
 tls.ciphers = ["AES", "CHACHA20-POLY1305"]
