@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
 from nodemcu_tls_build.errors import BuildError
@@ -18,32 +18,22 @@ def run_side_by_side(
     """Run `job` for each port, one thread each; return its result or error for each port.
 
     One that fails does not hold up the others. When the wait is interrupted, what they run is
-    stopped through the Stopper and the exception goes on, as does any error that is no BuildError.
+    stopped through the Stopper, and once it has ended the exception goes on, as does any error
+    that is no BuildError.
     """
     stopper = Stopper()
-    results: dict[str, T | BuildError] = {}
-    bugs: list[BaseException] = []
-
-    def run(port: str) -> None:
+    # Futures are waited for, not threads: a join that is interrupted takes its thread for ended.
+    with ThreadPoolExecutor(max_workers=len(ports)) as pool:
+        futures = {port: pool.submit(job, port, stopper) for port in ports}
         try:
-            results[port] = job(port, stopper)
+            wait(futures.values())
+        except BaseException:
+            stopper.stop()
+            raise
+    outcomes: dict[str, T | BuildError] = {}
+    for port, future in futures.items():
+        try:
+            outcomes[port] = future.result()
         except BuildError as error:
-            results[port] = error
-        except BaseException as error:
-            bugs.append(error)
-
-    threads = [threading.Thread(target=run, args=(port,)) for port in ports]
-    try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    except BaseException:
-        stopper.stop()
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join()
-        raise
-    if bugs:
-        raise bugs[0]
-    return {port: results[port] for port in ports}
+            outcomes[port] = error
+    return outcomes
