@@ -259,6 +259,16 @@ def test_callback_that_does_not_end(crashing: Path, endless: str, function: str 
     assert "run_loop" in find_callers(crashing, report) or "main" in find_callers(crashing, report)
 
 
+def test_timer_that_fires_early_ends_no_watch(crashing: Path) -> None:
+    """A timer interrupt with time left in the watch is dropped, and the watch goes on."""
+    early = "for _ = 1, 3 do crash('early_timer') end print('on')"
+    result = run_lua(crashing, early)
+    assert (result.returncode, result.stdout) == (0, "on\n")
+    result = run_lua(crashing, f"crash('impatient') {early} while true do end")
+    assert (result.returncode, result.stdout[:3]) == (2, "on\n")
+    assert parse(result.stdout[3:]).fields["reason"].startswith("watchdog: ")
+
+
 def test_report_needs_nothing_of_flash(whole_build: Path) -> None:
     """What reports a crash, and what it calls, lies in RAM: the flash may be what broke."""
     prefix, objects = find_compiler().prefix, whole_build / "work/obj/app"

@@ -4,7 +4,8 @@
  * The vectors lie at the start of IRAM, where the vendor SDK has them (offsets: Xtensa lx106
  * configuration). A level-1 interrupt only ends cpu_wait(): it masks all interrupts and returns;
  * when it is the end of a watch, and everything else, it goes to crash.S, with a0 in a special
- * register that nothing else uses.
+ * register that nothing else uses. A timer interrupt in a watch that has time left is dropped: the
+ * emulator's timers run beside its CPU, and one may fire for the wait before.
  */
 #include "lx106.h"
 
@@ -39,9 +40,22 @@ kernel_or_user:
     beqi    a0, LX106_CAUSE_LEVEL1_INTERRUPT, 1f
 2:  j       crash_exception
 1:  rsr     a0, intenable
-    beqi    a0, TIMER_INTERRUPT, 2b
+    beqi    a0, TIMER_INTERRUPT, 3f
     movi    a0, 0
     wsr     a0, intenable
+    rsr     a0, excsave1
+    rfe
+3:  wsr     a1, excsave2
+    rsr     a1, ccompare0
+    rsr     a0, ccount
+    sub     a0, a0, a1
+    srli    a0, a0, 15          /* CCOUNT since the end of the watch; before it, nearly 2^32 */
+    srli    a0, a0, 15
+    bnez    a0, 4f
+    rsr     a1, excsave2
+    j       crash_exception
+4:  wsr     a1, ccompare0       /* the same again: what was pending is not any more */
+    rsr     a1, excsave2
     rsr     a0, excsave1
     rfe
 

@@ -171,6 +171,22 @@ FAULT fault_impatient(void)
     is_impatient = true;
 }
 
+/* As the emulator's timer may fire in a new watch: nothing has happened. */
+FAULT fault_early_timer(void)
+{
+    uint32_t saved;
+
+    __asm__ volatile("movi %0, 4\n\t"
+                     "wsr %0, exccause\n\t"
+                     "movi %0, 1f\n\t"
+                     "wsr %0, epc1\n\t"
+                     "rsil %0, 15\n\t"
+                     "movi %0, vectors + 0x50\n\t"
+                     "jx %0\n"
+                     "1: rsil %0, 0"
+                     : "=&a"(saved));
+}
+
 /* Steps over the guard of the stack, then calls Lua. */
 #pragma GCC diagnostic ignored "-Wframe-larger-than="
 FAULT fault_large_frame(void)
@@ -215,6 +231,7 @@ static const struct {
     {"endless_reason", fault_endless_reason},
     {"in_the_report", fault_in_the_report},
     {"impatient", fault_impatient},
+    {"early_timer", fault_early_timer},
     {"large_frame", fault_large_frame},
     {"in_assembly", fault_in_assembly},
 };
