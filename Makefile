@@ -44,7 +44,7 @@ format: test-packages $(VENV)/.developer ## lay out Python and C as lint wants i
 fuzz: test-packages $(VENV)/.developer ## fuzz each parser for FUZZ_SECONDS (60)
 	$(BIN)/python tests/fuzzing.py --seconds $(FUZZ_SECONDS) $(FUZZ_ARGS)
 
-bench: build ## time builds, --help and a virtual device
+bench: build ## time builds, --help, a virtual device and fleets
 	$(BIN)/python tests/bench.py
 
 # With COSTS="tls.modes presets" only those are measured anew. All of it takes half an hour.

@@ -19,7 +19,10 @@ from nodemcu_tls_build.commands import get_error_code, wants_json
 from nodemcu_tls_build.errors import BuildError, ConfigError, OutputError, ToolFailed
 
 # Each a module of that name in commands/.
-COMMANDS = ("profile", "build", "run", "flash", "verify", "device", "monitor", "emulate", "apply")
+COMMANDS = (
+    *("profile", "build", "run", "cert", "provision", "fleet", "flash", "verify", "device"),
+    *("monitor", "emulate", "apply"),
+)
 _OUTPUT_TAIL = 20  # lines of a failed tool's output worth showing
 _INTERRUPTED = 128 + signal.SIGINT
 _ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)

@@ -99,6 +99,19 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def stage_file(path: Path, data: bytes, *, mode: int) -> None:
+    """Write a new file that is renamed later; one of that name that is there goes.
+
+    Raises OSError, with no file left.
+    """
+    path.unlink(missing_ok=True)
+    try:
+        _create(path, data, mode)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
 def _holds(path: Path, content: bytes, mode: int | None) -> bool:
     try:
         status = path.stat()

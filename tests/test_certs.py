@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import subprocess
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -16,8 +17,10 @@ from cryptography.x509.oid import NameOID
 
 from nodemcu_tls_build.certs import check_ca_fits, load_ca_file
 from nodemcu_tls_build.certs.pem import PemBlock, split_pem
+from nodemcu_tls_build.certs.store import CERTIFICATE, split_records
 from nodemcu_tls_build.errors import CertificateError
 from nodemcu_tls_build.profile import load_profile
+from nodemcu_tls_build.render import render_server_ca
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -124,6 +127,22 @@ def test_text_of_any_editor(ca_path: Path, lead: bytes, end: bytes) -> None:
     text = pem(certificate).strip() if not end else pem(certificate).replace(b"\n", end)
     ca_path.write_bytes(lead + text)
     assert load_ca_file(ca_path, now=NOW).der == (der(certificate),)
+
+
+def test_the_source_depends_on_the_certificates_alone(ca_path: Path, tmp_path: Path) -> None:
+    """Whatever stands between them, and whenever it is made: a file's records are its DER."""
+    first, second = make_certificate("First"), make_certificate("Second")
+    ca_path.write_bytes(pem(first) + pem(second))
+    other_path = tmp_path / "other.crt"
+    text = b"\xef\xbb\xbf# First\n" + pem(first) + b"*/ #error\n" + pem(second) + b"# the end\n"
+    other_path.write_bytes(text.replace(b"\n", b"\r\n"))
+    source = render_server_ca(load_ca_file(ca_path, now=NOW))
+    assert render_server_ca(load_ca_file(ca_path, now=NOW + timedelta(days=9))) == source
+    assert render_server_ca(load_ca_file(other_path, now=NOW)) == source
+    records = bytes(int(byte, 16) for byte in re.findall(r"0x(..)", source))
+    assert split_records(records) == [(CERTIFICATE, der(first)), (CERTIFICATE, der(second))]
+    ca_path.write_bytes(pem(second) + pem(first))
+    assert render_server_ca(load_ca_file(ca_path, now=NOW)) != source
 
 
 def test_what_openssl_makes(ca_path: Path, tmp_path: Path) -> None:

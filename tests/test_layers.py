@@ -12,9 +12,10 @@ import nodemcu_tls_build
 
 PACKAGE = "nodemcu_tls_build"
 LAYERS = (
-    *("errors", "files", "resources", "memmap", "process", "request", "profile", "certs"),
+    *("errors", "files", "resources", "memmap", "process", "request", "profile", "certs", "fleet"),
     *("sources", "toolchain", "render", "graph", "image", "build_output", "size", "ninja"),
-    *("output", "fresh", "build_time", "build", "apply", "device", "monitor", "emulator"),
+    *("output", "fresh", "build_time", "build", "apply", "device", "provision"),
+    *("monitor", "emulator"),
     *("commands", "cli", "__main__"),
 )
 ROOT = Path(nodemcu_tls_build.__file__).parent

@@ -1,7 +1,8 @@
 """Read the credentials in a flash: what is stored there, and what the firmware makes of it.
 
 The format is in README.md, "Credentials in flash". The judgement is that of `app/tls/tls_store.c`:
-a sector with anything wrong in it is as good as erased. Keys are counted here, never kept.
+a sector with anything wrong in it is as good as erased. What a reader returns holds no key; only
+`find_records` and `split_records` give out what is stored.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from nodemcu_tls_build.memmap import CREDENTIALS_SECTORS, SECTOR
 
 SETS = ("CA", "client")
 
-_HEADER = struct.Struct("<4sBBHIIIII4s")  # two words are reserved, the last but one and before it
-_BEFORE_CRC = 16
-_MAGIC, _VERSION, _COMMIT = b"NTLS", 1, b"DONE"
+HEADER = struct.Struct("<4sBBHIIIII4s")  # two words are reserved, the last but one and before it
+BEFORE_CRC = 16
+MAGIC, VERSION, COMMIT = b"NTLS", 1, b"DONE"
 _UNCOMMITTED = b"\xff\xff\xff\xff"
-_RECORD = struct.Struct("<BBH")  # kind, zero, length of the DER that follows
-_CERTIFICATE, _PRIVATE_KEY = 1, 2
+RECORD = struct.Struct("<BBH")  # kind, zero, length of the DER that follows
+CERTIFICATE, PRIVATE_KEY = 1, 2
 
 
 class SectorState(StrEnum):
@@ -86,27 +87,48 @@ def read_credentials(data: bytes) -> tuple[CredentialSet, ...]:
     return tuple(sets)
 
 
+def find_records(store: bytes, set_number: int) -> bytes | None:
+    """Return the records of a set that are in force, its key's too; None when there are none."""
+    found = read_credentials(store)[set_number]
+    if found.stored is None or found.current is None:
+        return None
+    at = (2 * set_number + found.current) * SECTOR
+    length = HEADER.unpack_from(store, at)[5]
+    return store[at + HEADER.size : at + HEADER.size + length]
+
+
+def split_records(records: bytes) -> list[tuple[int, bytes]]:
+    """Return kind and DER of each of the records of a valid sector."""
+    objects = []
+    at = 0
+    while at < len(records):
+        kind, _, length = RECORD.unpack_from(records, at)
+        objects.append((kind, records[at + RECORD.size : at + RECORD.size + length]))
+        at += RECORD.size + length
+    return objects
+
+
 def read_sector(data: bytes, set_number: int) -> Sector:
     """Judge one sector of the set 0 (CA) or 1 (client)."""
     if data.count(0xFF) == len(data):
         return Sector(SectorState.ERASED)
-    magic, version, found_set, _, sequence, length, crc, _, _, commit = _HEADER.unpack_from(data)
+    magic, version, found_set, _, sequence, length, crc, _, _, commit = HEADER.unpack_from(data)
     if commit == _UNCOMMITTED:
         return Sector(SectorState.INTERRUPTED, problem="it was never committed")
-    records = data[_HEADER.size : _HEADER.size + length]
+    records = data[HEADER.size : HEADER.size + length]
     kinds = _list_kinds(records)
     problems = {
-        "its header is no header": magic != _MAGIC or commit != _COMMIT,
-        f"its format is version {version}": version != _VERSION,
+        "its header is no header": magic != MAGIC or commit != COMMIT,
+        f"its format is version {version}": version != VERSION,
         "it belongs to another set": found_set != set_number,
-        f"{length:,} bytes of records do not fit": length > SECTOR - _HEADER.size,
-        "its checksum does not fit": crc != zlib.crc32(data[:_BEFORE_CRC] + records),
+        f"{length:,} bytes of records do not fit": length > SECTOR - HEADER.size,
+        "its checksum does not fit": crc != zlib.crc32(data[:BEFORE_CRC] + records),
         "its records are no records": kinds is None,
     }
     problem = next((text for text, is_so in problems.items() if is_so), None)
     if problem or kinds is None:
         return Sector(SectorState.DAMAGED, problem=problem)
-    certificates = kinds.count(_CERTIFICATE)
+    certificates = kinds.count(CERTIFICATE)
     return Sector(SectorState.VALID, sequence, certificates, len(kinds) - certificates)
 
 
@@ -115,11 +137,11 @@ def _list_kinds(records: bytes) -> list[int] | None:
     kinds = []
     at = 0
     while at < len(records):
-        if len(records) - at < _RECORD.size:
+        if len(records) - at < RECORD.size:
             return None
-        kind, zero, length = _RECORD.unpack_from(records, at)
-        at += _RECORD.size + length
-        if kind not in {_CERTIFICATE, _PRIVATE_KEY} or zero or not length or at > len(records):
+        kind, zero, length = RECORD.unpack_from(records, at)
+        at += RECORD.size + length
+        if kind not in {CERTIFICATE, PRIVATE_KEY} or zero or not length or at > len(records):
             return None
         kinds.append(kind)
     return kinds

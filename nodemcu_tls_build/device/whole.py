@@ -58,7 +58,7 @@ def read_info(line: Line) -> DeviceInfo:
     with use_device(line) as (device, chip):
         settings = read_settings(device)
         note = read_flash(device, IROM_OFFSET, _NOTE, what="reading the build id")
-        place = _find_place(chip, settings, line.port)
+        place = find_credentials_range(find_flash_size(chip, settings, line.port))
         credentials = load_credentials(device, place)
     return DeviceInfo(line.port, chip, settings, find_build_id(note), place, credentials)
 
@@ -122,14 +122,17 @@ def erase(line: Line, *, keep_credentials: bool) -> tuple[list[Range], list[Rang
     return ranges, kept
 
 
-def _find_place(chip: DeviceChip, settings: FlashSettings | None, port: str) -> Range:
-    """Return where the credentials are: the firmware goes by its header, not by the chip."""
+def find_flash_size(chip: DeviceChip, settings: FlashSettings | None, port: str) -> int:
+    """Return how large its firmware takes the flash to be: it goes by its header, not the chip.
+
+    Raises DeviceError when neither tells.
+    """
     size = chip.flash_size
     if settings and (size is None or settings.size <= size):
         size = settings.size
     if size is None:
         raise _explain_unknown_size(chip, port)
-    return find_credentials_range(size)
+    return size
 
 
 def _get_size(chip: DeviceChip, port: str) -> int:

@@ -66,7 +66,9 @@ def run_image(request: RunRequest, *, on_warning: Callable[[str], None]) -> int:
     output = load_build_output(request.image_dir)
     rom_path = request.image_dir / "bootrom.elf"
     _read_part(rom_path)
-    flash = pad_to_flash(_read_part(request.image_dir / "flash.bin"), output.flash_size)
+    flash = _read_part(request.image_dir / "flash.bin")
+    if len(flash) != output.flash_size:  # it was not provisioned
+        flash = pad_to_flash(flash, output.flash_size)
     if request.script_path:
         _check_script(request.script_path)
     qemu_path = find_qemu()

@@ -1,0 +1,134 @@
+"""Find what a profile's firmware cannot use of certificates: keys, signatures, lengths, sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nodemcu_tls_build.certs.check import MIN_RSA_BITS, Finding
+from nodemcu_tls_build.certs.details import Details, KeyKind
+from nodemcu_tls_build.memmap import SECTOR
+from nodemcu_tls_build.profile import Profile
+
+STORE_ROOM = SECTOR - 32  # a sector of credentials less its header
+
+_CHECKED_DIGESTS = {"SHA-224", "SHA-256", "SHA-384", "SHA-512"}  # tls_verify.c
+_EXCHANGES = {"EC": ("ECDHE-ECDSA",), "RSA": ("ECDHE-RSA", "DHE-RSA", "RSA")}
+_STRENGTH = f"Use an EC key (P-256), or an RSA key of {MIN_RSA_BITS} bits at least."
+_ANOTHER_KEY = "Use another kind of key, such as EC secp256r1, or add it to the profile."
+_SHA2 = "Have it issued again with SHA-256."
+_SHORTER = "Leave out what is not needed (the root), use EC keys, or raise {key}."
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A size or a number that the firmware has a limit for."""
+
+    name: str
+    key: str | None
+    used: int
+    limit: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the limit as JSON-able data."""
+        return {"name": self.name, "key": self.key, "used": self.used, "limit": self.limit}
+
+
+def check_key(kind: KeyKind, where: str, profile: Profile) -> Iterator[Finding]:
+    """Find why the firmware could not work with a key of this kind."""
+    tls = profile.tls
+    most = profile.crypto.max_key_bits
+    if kind.name == "EC":
+        if "ECDSA" not in tls.signatures:
+            yield Finding(f"{where} has an EC key, tls.signatures has no ECDSA", _ANOTHER_KEY)
+        elif kind.curve not in tls.curves:
+            message = f"{where} has a key on {kind.curve}, which tls.curves lacks"
+            yield Finding(message, _ANOTHER_KEY)
+    elif kind.name != "RSA":
+        yield Finding(f"{where} has a key of the kind {kind}, neither RSA nor EC", _STRENGTH)
+    else:
+        if not {"RSA", "RSA-PSS"} & set(tls.signatures):
+            yield Finding(f"{where} has an RSA key, tls.signatures has no RSA", _ANOTHER_KEY)
+        if kind.bits < MIN_RSA_BITS:
+            yield Finding(f"{where} has an RSA key of {kind.bits} bits only", _STRENGTH)
+        elif kind.bits > most:
+            message = f"{where} has an RSA key of {kind.bits} bits, crypto.max_key_bits is {most}"
+            yield Finding(message, "Use a shorter key, or raise crypto.max_key_bits.")
+
+
+def check_exchange(kind: KeyKind, where: str, profile: Profile) -> Iterator[Finding]:
+    """Find that no key exchange of the profile goes with a server's key."""
+    tls = profile.tls
+    wanted = _EXCHANGES.get(kind.name, ())
+    if "1.3" in tls.versions or not wanted or set(wanted) & set(tls.key_exchanges):
+        return
+    message = f"{where} has an {kind.name} key, tls.key_exchanges has none for it"
+    yield Finding(message, f"Add {wanted[0]} to the profile, or use another kind of key.")
+
+
+def check_signature(details: Details, where: str, profile: Profile) -> Iterator[Finding]:
+    """Find why the firmware could not read, or would refuse, the signature on a certificate.
+
+    A root's own signature is read and not checked.
+    """
+    tls = profile.tls
+    if details.digest in {"MD5", "SHA-1"} and not details.is_self_signed:
+        message = f"{where} is signed with {details.digest}, which is broken: it is refused"
+        yield Finding(message, _SHA2)
+    elif details.digest not in tls.digests:
+        broken = " and is broken" if details.digest in {"MD5", "SHA-1"} else ""
+        message = f"{where} is signed with {details.digest}, which tls.digests lacks{broken}"
+        yield Finding(message, _SHA2)
+    elif details.digest not in _CHECKED_DIGESTS and not details.is_self_signed:
+        yield Finding(f"{where} is signed with {details.digest}, which is refused", _SHA2)
+    elif details.is_self_signed and not details.is_ca and details.digest not in _CHECKED_DIGESTS:
+        yield Finding(f"{where} is signed with {details.digest}, which is broken", _SHA2)
+    if details.signature not in tls.signatures:
+        message = f"{where} is signed with {details.signature}, which tls.signatures lacks"
+        yield Finding(message, "Have it issued by a CA with another key, or add it to the profile.")
+
+
+def measure_message(certificates: Sequence[Details], profile: Profile, *, sent: bool) -> Limit:
+    """Return the size of the Certificate message, `sent` by the firmware or received."""
+    tls = profile.tls
+    extra = 2 if "1.3" in tls.versions else 0  # no extensions, and no context
+    size = 7 + extra // 2 + sum(3 + extra + len(one.der) for one in certificates)
+    if sent:
+        return Limit("Certificate message", "tls.out_buffer", size, tls.out_buffer)
+    if tls.max_fragment != "none" and not profile.mbedtls.version.startswith("3."):
+        # mbedTLS 2 does not put messages together that came in several records.
+        room = min(tls.in_buffer, tls.max_fragment)
+        key = "tls.in_buffer" if room == tls.in_buffer else "tls.max_fragment"
+        return Limit("Certificate message", key, size, room)
+    return Limit("Certificate message", "tls.in_buffer", size, tls.in_buffer)
+
+
+def measure_store(certificates: Sequence[Details], key_length: int | None) -> Limit:
+    """Return how much of a sector of credentials they take, the key of that length with them."""
+    size = sum(4 + len(one.der) for one in certificates)
+    return Limit("Store sector", None, size + (4 + key_length if key_length else 0), STORE_ROOM)
+
+
+def measure_chain(certificates: Sequence[Details], profile: Profile) -> Limit:
+    """Return how many CAs are between a server's certificate and the root."""
+    between = len(certificates) - 1
+    if between > 0 and certificates[-1].is_self_signed:
+        between -= 1  # what is trusted is no part of the chain
+    return Limit("Intermediate CAs", "tls.max_chain", between, profile.tls.max_chain)
+
+
+def check_limit(limit: Limit) -> Iterator[Finding]:
+    """Find that a limit is exceeded."""
+    if limit.used <= limit.limit:
+        return
+    if limit.key is None:
+        message = f"the certificates take {limit.used:,} bytes, a store sector has {limit.limit:,}"
+        hint = "Leave out what is not needed, use EC keys; of a bundle: nodemcu-tls cert minimise."
+        yield Finding(message, hint)
+    elif limit.key == "tls.max_chain":
+        message = f"the chain has {limit.used} intermediate CAs, tls.max_chain is {limit.limit}"
+        yield Finding(message, "Use a shorter chain, or raise tls.max_chain.")
+    else:
+        message = f"the chain does not fit: its Certificate message has {limit.used:,} bytes"
+        yield Finding(f"{message}, {limit.key} is {limit.limit:,}", _SHORTER.format(key=limit.key))

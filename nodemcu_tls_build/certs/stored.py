@@ -1,0 +1,162 @@
+"""Say what stored credentials are, without giving a private key away."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_private_key,
+)
+
+from nodemcu_tls_build.certs.check import read_certificate
+from nodemcu_tls_build.certs.store import CERTIFICATE, SETS, find_records, split_records
+from nodemcu_tls_build.certs.store_write import (
+    NODEMCU_CERTIFICATE,
+    NODEMCU_KEY,
+    NODEMCU_RECORD,
+    Credentials,
+)
+from nodemcu_tls_build.memmap import SECTOR
+
+_NODEMCU_END = 0xFFFF
+
+
+@dataclass(frozen=True)
+class StoredCertificate:
+    """A certificate: names in RFC 4514 form, serial number and SHA-256 in hexadecimal."""
+
+    subject: str
+    issuer: str
+    serial_number: str
+    not_before: datetime
+    not_after: datetime
+    fingerprint: str
+    spki: bytes = field(repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON-able data."""
+        data = asdict(self)
+        del data["spki"]
+        times = {"not_before": self.not_before, "not_after": self.not_after}
+        return data | {name: time.isoformat() for name, time in times.items()}
+
+
+@dataclass(frozen=True)
+class StoredSet:
+    """A set: its certificates, None for one that cannot be read, and what kind of key it has.
+
+    `key_fits` tells whether the key belongs to the first certificate.
+    """
+
+    name: str
+    certificates: tuple[StoredCertificate | None, ...] = ()
+    key: str | None = None
+    key_fits: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON-able data."""
+        return {
+            "set": self.name,
+            "certificates": [found and found.to_dict() for found in self.certificates],
+            "private_key": {"kind": self.key, "fits": self.key_fits} if self.key else None,
+        }
+
+
+def read_store(store: bytes) -> Credentials:
+    """Return what is in force in the sectors of credentials."""
+    ca = split_records(find_records(store, 0) or b"")
+    client = split_records(find_records(store, 1) or b"")
+    return Credentials(
+        ca=tuple(der for kind, der in ca if kind == CERTIFICATE),
+        certificates=tuple(der for kind, der in client if kind == CERTIFICATE),
+        key=next((der for kind, der in client if kind != CERTIFICATE), b""),
+    )
+
+
+def read_nodemcu_store(store: bytes) -> Credentials:
+    """Return what is in NodeMCU's two sectors; raise ValueError when one is none."""
+    ca, client = (_read_nodemcu_sector(store[at : at + SECTOR]) for at in (0, SECTOR))
+    return Credentials(
+        ca=tuple(value for name, value in ca if name == NODEMCU_CERTIFICATE),
+        certificates=tuple(value for name, value in client if name == NODEMCU_CERTIFICATE),
+        key=next((value for name, value in client if name == NODEMCU_KEY), b""),
+    )
+
+
+def describe(credentials: Credentials) -> tuple[StoredSet, ...]:
+    """Return what each set is, for people; the order is that of SETS."""
+    ca = tuple(map(describe_certificate, _split_text(credentials.ca)))
+    own = tuple(map(describe_certificate, _split_text(credentials.certificates)))
+    kind, spki = _describe_key(credentials.key) if credentials.key else (None, b"")
+    fits = bool(own and own[0] and own[0].spki == spki)
+    return StoredSet(SETS[0], ca), StoredSet(SETS[1], own, kind, fits)
+
+
+def describe_certificate(der: bytes) -> StoredCertificate | None:
+    """Return what a certificate says, None when the bytes are not one."""
+    if read_certificate(der) is None:
+        return None
+    certificate = x509.load_der_x509_certificate(der)
+    return StoredCertificate(
+        subject=_make_printable(certificate.subject.rfc4514_string()) or "no subject",
+        issuer=_make_printable(certificate.issuer.rfc4514_string()) or "no issuer",
+        serial_number=f"{certificate.serial_number:x}",
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+        fingerprint=sha256(der).hexdigest(),
+        spki=certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+    )
+
+
+def _describe_key(der: bytes) -> tuple[str, bytes]:
+    try:
+        key = load_der_private_key(der, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return "unreadable", b""
+    spki = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return f"EC {key.curve.name}", spki
+    if isinstance(key, rsa.RSAPrivateKey):
+        return f"RSA {key.key_size}", spki
+    return "neither RSA nor EC", spki
+
+
+def _split_text(objects: tuple[bytes, ...]) -> list[bytes]:
+    """Return the DER of certificates that may be text, as they are in NodeMCU's sectors."""
+    found: list[bytes] = []
+    for data in objects:
+        if data.startswith(b"-----BEGIN"):
+            certificates = x509.load_pem_x509_certificates(data)
+            found += [one.public_bytes(Encoding.DER) for one in certificates]
+        else:
+            found.append(data)
+    return found
+
+
+def _read_nodemcu_sector(sector: bytes) -> list[tuple[bytes, bytes]]:
+    """Return name and value of each object; one never written, all 0x00 or 0xff, has none."""
+    if sector.count(0) == len(sector):  # as the linker leaves it
+        return []
+    objects: list[tuple[bytes, bytes]] = []
+    at = 0
+    while at + NODEMCU_RECORD.size <= len(sector):
+        name, length = NODEMCU_RECORD.unpack_from(sector, at)
+        if length == _NODEMCU_END:
+            return objects
+        at += NODEMCU_RECORD.size + length
+        if name.rstrip(b"\0") not in {NODEMCU_CERTIFICATE, NODEMCU_KEY} or at > len(sector):
+            break
+        objects.append((name.rstrip(b"\0"), sector[at - length : at]))
+    raise ValueError("the sector holds something else than NodeMCU's certificates")
+
+
+def _make_printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text)

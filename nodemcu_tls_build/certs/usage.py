@@ -1,0 +1,78 @@
+"""Find why a certificate may not be used for what it is meant: usage, CA flag, dates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+from nodemcu_tls_build.certs.check import Finding
+from nodemcu_tls_build.certs.details import Details
+from nodemcu_tls_build.profile import Profile
+
+_SOON = timedelta(days=30)
+_ISSUE = "Have it issued again"
+
+
+def check_dates(details: Details, where: str, *, now: datetime) -> Iterator[Finding]:
+    """Find that a certificate is not valid at the time `now`."""
+    if now > details.not_after:
+        yield Finding(f"{where} expired on {details.not_after:%Y-%m-%d}", f"{_ISSUE}.")
+    if now < details.not_before:
+        yield Finding(
+            f"{where} is valid only from {details.not_before:%Y-%m-%d %H:%M} UTC",
+            "Check this machine's clock, or wait until the certificate is valid.",
+        )
+    if details.not_after < details.not_before:
+        yield Finding(f"{where} ends before it begins", f"{_ISSUE}, with other dates.")
+
+
+def note_dates(details: Details, where: str, *, now: datetime) -> str | None:
+    """Return a remark on a certificate that ends soon."""
+    if not now <= details.not_after <= now + _SOON:
+        return None
+    return f"{where} ends on {details.not_after:%Y-%m-%d}, in less than 30 days"
+
+
+def check_authority(details: Details, where: str) -> Iterator[Finding]:
+    """Find why a certificate cannot be that of a CA."""
+    if details.version < 3:
+        yield Finding(
+            f"{where} is of version {details.version}, which cannot say that it is a CA",
+            f"{_ISSUE} as version 3, with basic constraints CA:TRUE.",
+        )
+    elif not details.is_ca:
+        yield Finding(f"{where} is not a CA", "Give the certificate of the CA that issued it.")
+    elif details.usage is not None and not details.usage.key_cert_sign:
+        yield Finding(
+            f"{where} is not allowed to sign certificates by its key usage",
+            f"{_ISSUE} with the key usage keyCertSign.",
+        )
+
+
+def check_path_lengths(chain: Sequence[tuple[Details, str]]) -> Iterator[Finding]:
+    """Find CAs that have more CAs below them than they allow; the first is no CA of the chain."""
+    for below, (details, where) in enumerate(chain[1:]):
+        if details.path_length is not None and below > details.path_length:
+            yield Finding(
+                f"{where} allows {details.path_length} CAs below it, and has {below}",
+                "Issue without the intermediate CA, or have the CA's certificate issued again.",
+            )
+
+
+def check_end(details: Details, where: str, role: str, profile: Profile) -> Iterator[Finding]:
+    """Find why a certificate cannot be a server's, or a client's, by its own words."""
+    usage, purposes = details.usage, details.purposes
+    if purposes is not None and not purposes & {role, "any"}:
+        yield Finding(
+            f"{where} is not for {role}s by its extended key usage",
+            f"{_ISSUE} with the extended key usage {role}Auth.",
+        )
+    if usage is None or usage.digital_signature:
+        return
+    exchanges = set(profile.tls.key_exchanges)
+    only_rsa = role == "server" and exchanges == {"RSA"} and "1.3" not in profile.tls.versions
+    if not (only_rsa and usage.key_encipherment):
+        yield Finding(
+            f"{where} may not sign a handshake by its key usage",
+            f"{_ISSUE} with the key usage digitalSignature.",
+        )

@@ -1,0 +1,61 @@
+"""Read what a fleet is issued from, and check all of it before anything is issued."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from nodemcu_tls_build.certs import load_ca_file
+from nodemcu_tls_build.certs.issue import Issuer, load_issuer
+from nodemcu_tls_build.certs.pair import AskPassphrase
+from nodemcu_tls_build.certs.seal import load_recipient
+from nodemcu_tls_build.certs.store_write import Credentials
+from nodemcu_tls_build.certs.subject import SubjectTemplate
+from nodemcu_tls_build.fleet.make import Recipe
+from nodemcu_tls_build.fleet.table import Table, load_table
+
+
+@dataclass(frozen=True)
+class FleetRequest:
+    """What a fleet is made from; `days` is how long certificates are to be valid."""
+
+    csv_path: Path
+    issuer_cert_path: Path
+    issuer_key_path: Path
+    out_dir: Path
+    subject: str
+    days: int
+    ca_path: Path | None = None
+    recipient_path: Path | None = None
+
+
+def prepare_fleet(request: FleetRequest, *, ask_passphrase: AskPassphrase) -> tuple[Recipe, Table]:
+    """Return how to make each device's file, and the devices.
+
+    Raises CertificateError, and ConfigError with every problem of the list.
+    """
+    now = datetime.now(UTC)
+    template = SubjectTemplate(request.subject)
+    recipe = Recipe(
+        directory=request.out_dir,
+        issuer=_load_issuer(request, now, ask_passphrase),
+        template=template,
+        request_dir=request.csv_path.parent,
+        ca=load_ca_file(request.ca_path, now=now).der if request.ca_path else (),
+        sealer=load_recipient(request.recipient_path) if request.recipient_path else None,
+    )
+    Credentials(recipe.ca).make_records(0)
+    return recipe, load_table(request.csv_path, template.columns, recipe.check)
+
+
+def _load_issuer(request: FleetRequest, now: datetime, ask_passphrase: AskPassphrase) -> Issuer:
+    issuer = load_issuer(
+        request.issuer_cert_path,
+        request.issuer_key_path,
+        days=request.days,
+        now=now,
+        ask_passphrase=ask_passphrase,
+    )
+    Credentials(certificates=issuer.chain).make_records(1)
+    return issuer

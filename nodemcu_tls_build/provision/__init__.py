@@ -1,0 +1,1 @@
+"""Credentials into a flash that has its firmware already, or is to get it."""

@@ -1,0 +1,371 @@
+"""An identity for each device of a list, once and only once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from fleets import FLEET, LIMIT, Site, make_site, read_image
+from pki import Identity, make_authority, make_key, make_pem
+
+from nodemcu_tls_build.certs.stored import describe
+
+PEM = serialization.Encoding.PEM
+SPKI = serialization.PublicFormat.SubjectPublicKeyInfo
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return make_site(tmp_path)
+
+
+def make_request(key: ec.EllipticCurvePrivateKey, name: str = "of the request") -> bytes:
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
+    return builder.sign(key, hashes.SHA256()).public_bytes(PEM)
+
+
+def test_each_device_gets_its_own(site: Site) -> None:
+    site.write_devices(70)
+    text = site.issue(
+        "--subject", "CN={device},OU={place},O=Example", "--ca", site.directory / "ca.crt"
+    )
+    assert text == f"Issued 70 devices a certificate in {site.out}.\n"
+    entries = site.check_whole(70)
+    keys = set()
+    for device, entry in entries.items():
+        assert set(entry) == {"device", "serial_number", "fingerprint", "file", "sha256"}
+        path = site.out / entry["file"]
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        credentials, certificate = read_image(path)
+        keys.add(credentials.key)
+        number = int(device[4:])
+        subject = f"CN={device},OU=Hall {number % 3},O=Example"
+        assert certificate.subject.rfc4514_string() == subject
+        assert f"{certificate.serial_number:x}" == entry["serial_number"]
+        assert certificate.fingerprint(hashes.SHA256()).hex() == entry["fingerprint"]
+        certificate.verify_directly_issued_by(site.issuer.certificate)
+        assert [len(found.certificates) for found in describe(credentials)] == [1, 1]
+        assert describe(credentials)[1].key == "EC secp256r1"
+        assert describe(credentials)[1].key_fits
+    assert len(keys) == 70
+
+
+def test_the_certificate_is_a_clients(site: Site, tmp_path: Path) -> None:
+    site.write_devices(1)
+    site.issue("--days", "400")
+    _, certificate = read_image(site.out / "stores/dev-00000.bin")
+    extensions = certificate.extensions
+    assert not extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    usage = extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(usage) == [ExtendedKeyUsageOID.CLIENT_AUTH]
+    assert certificate.not_valid_after_utc == site.issuer.certificate.not_valid_after_utc
+    assert certificate.not_valid_before_utc < datetime.now(UTC) - timedelta(hours=1)
+    (tmp_path / "device.pem").write_bytes(make_pem(certificate))
+    subprocess.run(
+        [
+            *("openssl", "verify", "-purpose", "sslclient", "-CAfile"),
+            *(tmp_path / "ca.crt", tmp_path / "device.pem"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+
+
+def test_again_issues_nothing_and_more_devices_only_those(site: Site) -> None:
+    site.write_devices(5)
+    site.issue()
+    before = site.check_whole(5)
+    assert "Issued 0 devices" in site.issue()
+    assert site.check_whole(5) == before
+    site.write_devices(8)
+    report = json.loads(site.issue("--json"))
+    assert (report["issued"], report["kept"]) == (3, 5)
+    after = site.check_whole(8)
+    assert {device: after[device] for device in before} == before
+
+
+def test_an_intermediate_issuer_is_stored_too(tmp_path: Path) -> None:
+    root = make_authority("ecdsa", "Root")
+    middle = root.issue_authority("rsa", "Middle")
+    files = middle.write(tmp_path / "issuer")
+    files.cert_path.write_bytes(make_pem(middle.certificate, root.certificate))
+    site = Site(tmp_path, middle, files)
+    site.write_devices(2)
+    site.issue()
+    for entry in site.check_whole(2).values():
+        credentials, certificate = read_image(site.out / entry["file"])
+        certificate.verify_directly_issued_by(middle.certificate)
+        own = middle.certificate.public_bytes(serialization.Encoding.DER)
+        assert credentials.certificates[1:] == (own,)
+
+
+def test_names_of_every_kind(site: Site) -> None:
+    names = ["a/b", "../up", ".hidden", "Zähler 7", "a,b+c=d", '"quoted"', "per%cent", "A", "a"]
+    rows = "".join('"' + name.replace('"', '""') + '"\n' for name in names)
+    site.write_table(f"device\n{rows}")
+    site.issue("--subject", "CN=x {device} x,O=Example")
+    entries = site.check_whole(len(names))
+    assert list(entries.keys() - set(names)) == []
+    for name, entry in entries.items():
+        assert Path(entry["file"]).parts[:-1] == ("stores",)
+        _, certificate = read_image(site.out / entry["file"])
+        [common] = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        assert common.value == f"x {name} x"
+
+
+def test_requests_keep_their_keys_away(site: Site) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    (site.directory / "two.csr").write_bytes(make_request(key))
+    site.write_table("device,csr\none,\ntwo,two.csr\n")
+    site.issue()
+    entries = site.check_whole(2)
+    assert entries["one"]["file"] == "stores/one.bin"
+    assert entries["two"]["file"] == "certificates/two.pem"
+    text = (site.out / "certificates/two.pem").read_bytes()
+    certificate = x509.load_pem_x509_certificate(text)
+    assert certificate.subject.rfc4514_string() == "CN=two"
+    assert certificate.public_key() == key.public_key()
+    assert b"PRIVATE" not in text
+
+
+@pytest.mark.parametrize("form", ["key", "certificate"])
+def test_encrypted_stores(site: Site, tmp_path: Path, form: str) -> None:
+    recipient = make_authority("rsa", "Recipient")
+    files = recipient.write(tmp_path / "recipient")
+    public = recipient.key.public_key().public_bytes(PEM, SPKI)
+    (tmp_path / "public.pem").write_bytes(public)
+    given = tmp_path / "public.pem" if form == "key" else files.cert_path
+    site.write_devices(3)
+    site.issue("--encrypt-to", given)
+    for device, entry in site.check_whole(3).items():
+        assert entry["file"] == f"stores/{device}.bin.cms"
+        store = subprocess.run(
+            [
+                *("openssl", "cms", "-decrypt", "-binary", "-inform", "DER"),
+                *("-in", site.out / entry["file"], "-inkey", files.key_path),
+            ],
+            check=True,
+            capture_output=True,
+        ).stdout
+        (tmp_path / "store.bin").write_bytes(store)
+        credentials, certificate = read_image(tmp_path / "store.bin")
+        assert describe(credentials)[1].key_fits
+        assert certificate.subject.rfc4514_string() == f"CN={device}"
+        sealed = (site.out / entry["file"]).read_bytes()
+        assert credentials.key not in sealed
+        assert store[2 * 4096 : 2 * 4096 + 64] not in sealed
+    assert "Issued 0 devices" in site.issue("--encrypt-to", given)
+
+
+@pytest.mark.parametrize("what", ["ec", "private", "small", "rubbish", "none"])
+def test_recipients_that_are_none(site: Site, tmp_path: Path, what: str) -> None:
+    path = tmp_path / "recipient.pem"
+    if what == "private":
+        path.write_bytes(site.files.key_path.read_bytes())
+    elif what == "rubbish":
+        path.write_bytes(b"rubbish")
+    elif what != "none":
+        key = make_key("ecdsa" if what == "ec" else "rsa-1024")
+        path.write_bytes(key.public_key().public_bytes(PEM, SPKI))
+    site.write_devices(1)
+    result = site.run("--encrypt-to", path)
+    assert result.returncode == 1
+    assert result.stderr.startswith("Error: ")
+    assert not site.out.exists()
+
+
+def kill_at(site: Site, count: int, *args: str) -> None:
+    """Begin to issue, and kill it as soon as so many files are there, or are being written."""
+    process = subprocess.Popen(
+        [*FLEET, *site.list_args(*args)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    stores = site.out / "stores"
+    while process.poll() is None and not (stores.exists() and len([*stores.iterdir()]) >= count):
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait(LIMIT)
+
+
+@pytest.mark.parametrize("sealed", [False, True], ids=["plain", "encrypted"])
+def test_killed_at_any_moment(site: Site, tmp_path: Path, sealed: bool) -> None:
+    args: list[str] = []
+    if sealed:
+        path = tmp_path / "public.pem"
+        path.write_bytes(make_key("rsa").public_key().public_bytes(PEM, SPKI))
+        args = ["--encrypt-to", str(path)]
+    site.write_devices(1500)
+    seen: dict[str, tuple[str, bytes]] = {}
+    for count in (1, 300, 700, 1400):
+        kill_at(site, count, *args)
+        time.sleep(0.1)  # for what the workers still had
+        for path in (site.out / "stores").glob("[!.]*"):
+            seen.setdefault(path.name, (str(path), path.read_bytes()))
+    result = site.run(*args, "--json")
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert report["issued"] + report["kept"] == 1500
+    site.check_whole(1500)
+    assert all(Path(path).read_bytes() == data for path, data in seen.values())
+
+
+def test_a_torn_last_line(site: Site) -> None:
+    site.write_devices(40)
+    site.issue()
+    before = site.check_whole(40)
+    manifest = site.out / "manifest.jsonl"
+    text = manifest.read_bytes()
+    for lost in (1, 30, len(text.splitlines()[-1]) + 5):
+        manifest.write_bytes(text[:-lost])
+        site.issue()
+        assert site.check_whole(40) == before  # the files tell what the lines said
+
+
+def test_lost_lines_of_files_that_tell_nothing(site: Site, tmp_path: Path) -> None:
+    path = tmp_path / "public.pem"
+    path.write_bytes(make_key("rsa").public_key().public_bytes(PEM, SPKI))
+    site.write_devices(4)
+    site.issue("--encrypt-to", path)
+    before = site.check_whole(4)
+    manifest = site.out / "manifest.jsonl"
+    manifest.write_bytes(manifest.read_bytes()[:-9])
+    assert "Issued 1 device a" in site.issue("--encrypt-to", path)
+    after = site.check_whole(4)
+    assert len([device for device in before if after[device] != before[device]]) == 1
+
+
+def test_files_between_two_names_are_given_theirs(site: Site) -> None:
+    site.write_devices(3)
+    site.issue()
+    before = site.check_whole(3)
+    stores = site.out / "stores"
+    (stores / "dev-00001.bin").rename(stores / ".dev-00001.bin.part")
+    (stores / ".dev-00009.bin.part").write_bytes(b"never told of")
+    site.issue()
+    assert site.check_whole(3) == before
+
+
+def test_a_file_that_is_gone_is_no_reason_to_issue_anew(site: Site) -> None:
+    site.write_devices(3)
+    site.issue()
+    (site.out / "stores/dev-00001.bin").unlink()
+    result = site.run()
+    assert result.returncode == 1
+    assert "'dev-00001' lacks its file" in result.stderr
+    lines = (site.out / "manifest.jsonl").read_text().splitlines(keepends=True)
+    kept = [line for line in lines if "dev-00001" not in line]
+    (site.out / "manifest.jsonl").write_text("".join(kept))
+    assert "Issued 1 device a" in site.issue()
+    site.check_whole(3)
+
+
+def test_a_damaged_manifest(site: Site) -> None:
+    site.write_devices(3)
+    site.issue()
+    manifest = site.out / "manifest.jsonl"
+    lines = manifest.read_text().splitlines(keepends=True)
+    manifest.write_text(lines[0] + '{"device": 7}\n' + lines[1] + lines[2])
+    result = site.run()
+    assert result.returncode == 1
+    assert "line 2 is damaged" in result.stderr
+
+
+def test_one_at_a_time(site: Site) -> None:
+    import fcntl  # noqa: PLC0415 -- of this test alone
+
+    site.write_devices(3)
+    site.out.mkdir()
+    with (site.out / ".lock").open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        result = site.run()
+    assert result.returncode == 1
+    assert "another fleet is being issued" in result.stderr
+
+
+def test_an_interrupt_leaves_what_was_done(site: Site) -> None:
+    site.write_devices(3000)
+    process = subprocess.Popen(
+        [*FLEET, *site.list_args()],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    manifest = site.out / "manifest.jsonl"
+    while not (manifest.exists() and manifest.stat().st_size) and process.poll() is None:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    _, stderr = process.communicate(timeout=LIMIT)
+    assert (process.returncode, stderr) == (130, "Interrupted.\n")
+    count = len(site.read_manifest())
+    assert 0 < count < 3000
+    site.check_whole(count)
+    report = json.loads(site.issue("--json"))
+    assert (report["issued"], report["kept"]) == (3000 - count, count)
+
+
+def test_a_full_disk_is_told(site: Site) -> None:
+    site.write_devices(200)
+    command = ["bash", "-c", 'ulimit -f 8; exec "$@"', "-", *FLEET, *site.list_args()]
+    result = subprocess.run(command, check=False, capture_output=True, text=True, timeout=LIMIT)
+    assert result.returncode == 1
+    assert result.stderr.startswith("Error: cannot write ")
+    assert "Traceback" not in result.stderr
+    site.issue()
+    site.check_whole(200)
+
+
+def test_issuers_that_cannot_issue(site: Site, tmp_path: Path) -> None:
+    site.write_devices(1)
+    leaf: Identity = site.issuer.issue_client("ecdsa", "leaf")
+    old = make_authority("ecdsa", "Old", end=timedelta(hours=-1))
+    for identity, said in ((leaf, "is not a CA"), (old, "expired on")):
+        files = identity.write(tmp_path / said)
+        result = Site(site.directory, identity, files).run()
+        assert result.returncode == 1
+        assert said in result.stderr
+    other = Site(site.directory, site.issuer, leaf.write(tmp_path / "leaf"))
+    result = other.run("--issuer-cert", site.files.cert_path)
+    assert result.returncode == 1
+    assert "is not that of the certificate" in result.stderr
+    assert not site.out.exists()
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["", "CN={nothing}", "CN", "CN={device", "{device}", "XX={device}", "C={place},CN={device}"],
+)
+def test_subjects_that_cannot_be(site: Site, template: str) -> None:
+    site.write_devices(1)
+    result = site.run("--subject", template)
+    assert result.returncode == 1
+    assert result.stderr.startswith("Error: ")
+    assert not site.out.exists()
+
+
+def test_an_encrypted_issuers_key(site: Site, tmp_path: Path) -> None:
+    secret = serialization.BestAvailableEncryption(b"open sesame")
+    form = serialization.PrivateFormat.PKCS8
+    site.files.key_path.write_bytes(site.issuer.key.private_bytes(PEM, form, secret))
+    (tmp_path / "passphrase").write_text("open sesame\n")
+    site.write_devices(1)
+    result = site.run()
+    assert result.returncode == 1
+    assert "is encrypted" in result.stderr
+    site.issue("--passphrase-file", tmp_path / "passphrase")
+    site.check_whole(1)

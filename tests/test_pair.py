@@ -1,0 +1,151 @@
+"""Certificates and keys as people have them in files, and what is said of those of no use."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import pkcs12
+from cryptography.x509.oid import NameOID
+from pki import Identity, make_authority, make_key, make_pem
+
+from nodemcu_tls_build.certs.pair import Pair, load_pair
+from nodemcu_tls_build.errors import CertificateError
+
+PEM, DER = serialization.Encoding.PEM, serialization.Encoding.DER
+PKCS8 = serialization.PrivateFormat.PKCS8
+SEC1 = serialization.PrivateFormat.TraditionalOpenSSL
+PLAIN = serialization.NoEncryption()
+SECRET = serialization.BestAvailableEncryption(b"open sesame")
+
+
+@pytest.fixture(scope="module")
+def root() -> Identity:
+    return make_authority("ecdsa", "Root")
+
+
+@pytest.fixture(scope="module")
+def client(root: Identity) -> Identity:
+    return root.issue_client("ecdsa", "client")
+
+
+@pytest.fixture(scope="module")
+def text(client: Identity) -> bytes:
+    return client.key.private_bytes(PEM, PKCS8, PLAIN)
+
+
+def load(
+    tmp_path: Path, cert: bytes, key: bytes, *, passphrase: bytes | None = None, days: int = 0
+) -> Pair:
+    (tmp_path / "cert").write_bytes(cert)
+    (tmp_path / "key").write_bytes(key)
+    now = datetime.now(UTC) + timedelta(days=days)
+    paths = tmp_path / "cert", tmp_path / "key"
+    return load_pair(*paths, now=now, ask_passphrase=lambda _: passphrase)
+
+
+def refuse(tmp_path: Path, cert: bytes, key: bytes, **options: int | bytes | None) -> str:
+    with pytest.raises(CertificateError) as raised:
+        load(tmp_path, cert, key, **options)  # type: ignore[arg-type]
+    assert raised.value.hint
+    return raised.value.message.replace(f"{tmp_path}/", "")
+
+
+def test_forms_of_a_certificate(tmp_path: Path, client: Identity, text: bytes) -> None:
+    pem, der = make_pem(client.certificate), client.certificate.public_bytes(DER)
+    for form in (
+        *(pem, der, pem.replace(b"\n", b"\r\n"), b"\xef\xbb\xbf" + pem, pem.rstrip(b"\n")),
+        *(b"Certificate:\n  text\n" + pem + b"text\n", text + pem, pem + text),
+    ):
+        assert load(tmp_path, form, text).certificates == (der,)
+
+
+def test_forms_of_a_key(tmp_path: Path, client: Identity, text: bytes) -> None:
+    pem = make_pem(client.certificate)
+    parameters = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
+    wanted = client.key.private_bytes(DER, SEC1, PLAIN)
+    sec1 = client.key.private_bytes(PEM, SEC1, PLAIN)
+    for form in (
+        *(text, sec1, parameters + sec1, text.replace(b"\n", b"\r\n"), b"\xef\xbb\xbf" + text),
+        *(client.key.private_bytes(DER, PKCS8, PLAIN), wanted, pem + text, text + pem),
+        b"some text\n" + text + b"more\n",
+    ):
+        assert load(tmp_path, pem, form).key == wanted
+
+
+def test_encrypted_keys(tmp_path: Path, client: Identity) -> None:
+    pem = make_pem(client.certificate)
+    for encoding, form in ((PEM, PKCS8), (PEM, SEC1), (DER, PKCS8)):
+        key = client.key.private_bytes(encoding, form, SECRET)
+        assert load(tmp_path, pem, key, passphrase=b"open sesame").key
+        assert refuse(tmp_path, pem, key) == "the key in key is encrypted"
+        for wrong in (b"wrong", b""):
+            said = refuse(tmp_path, pem, key, passphrase=wrong)
+            assert said == "the passphrase is not that of the key in key"
+
+
+def test_chains(tmp_path: Path, root: Identity) -> None:
+    upper = root.issue_authority("ecdsa", "Upper")
+    lower = upper.issue_authority("ecdsa", "Lower")
+    client = lower.issue_client("rsa", "client")
+    key = client.key.private_bytes(PEM, PKCS8, PLAIN)
+    own = client.certificate
+    text = make_pem(own, lower.certificate, upper.certificate)
+    pair = load(tmp_path, text, key)
+    assert len(pair.certificates) == 3
+    assert pair.key == client.key.private_bytes(DER, SEC1, PLAIN)
+    said = refuse(tmp_path, make_pem(own, upper.certificate, lower.certificate), key)
+    assert said == "cert: certificate 2 did not issue certificate 1"
+    said = refuse(tmp_path, make_pem(lower.certificate, own), key)
+    assert said == "the key in key is that of certificate 2 in cert, not of the first"
+
+
+def test_a_pair_shows_no_key(tmp_path: Path, client: Identity, text: bytes) -> None:
+    pair = load(tmp_path, make_pem(client.certificate), text)
+    assert pair.key
+    assert "key" not in repr(pair)
+
+
+def test_keys_that_are_of_no_use(tmp_path: Path, root: Identity, client: Identity) -> None:
+    pem = make_pem(client.certificate)
+    other = ec.generate_private_key(ec.SECP256R1()).private_bytes(PEM, PKCS8, PLAIN)
+    text = client.key.private_bytes(PEM, PKCS8, PLAIN)
+    small = make_key("rsa-1024").private_bytes(PEM, PKCS8, PLAIN)
+    curved = ed25519.Ed25519PrivateKey.generate().private_bytes(PEM, PKCS8, PLAIN)
+    assert "is not that of the certificate" in refuse(tmp_path, pem, other)
+    assert refuse(tmp_path, pem, text + other) == "key holds 2 private keys"
+    assert refuse(tmp_path, pem, pem) == "key holds no private key"
+    assert refuse(tmp_path, pem, small) == "the key in key cannot be used: RSA of 1024 bits"
+    assert refuse(tmp_path, pem, curved) == "the key in key cannot be used: of that kind"
+    assert refuse(tmp_path, pem, b"") == "key is empty"
+    assert refuse(tmp_path, pem, b"rubbish") == "key is neither PEM nor DER"
+    cut = text[: text.index(b"-----END")]
+    assert refuse(tmp_path, pem, cut) == "key, line 1: PRIVATE KEY has no END line"
+    damaged = text.replace(text[40:44], b"AAAA")
+    assert refuse(tmp_path, pem, damaged) == "the key in key is damaged"
+
+
+def test_certificates_that_are_of_no_use(tmp_path: Path, client: Identity, text: bytes) -> None:
+    pem = make_pem(client.certificate)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "asked for")])
+    builder = x509.CertificateSigningRequestBuilder().subject_name(name)
+    request = builder.sign(client.key, hashes.SHA256()).public_bytes(PEM)
+    archive = pkcs12.serialize_key_and_certificates(
+        b"one", client.key, client.certificate, None, SECRET
+    )
+    assert refuse(tmp_path, request, text) == "cert holds a certificate request, not a certificate"
+    assert refuse(tmp_path, archive, text) == "cert is PKCS#12 or PKCS#7"
+    assert refuse(tmp_path, pem, archive) == "key is PKCS#12 or PKCS#7"
+    assert refuse(tmp_path, text, text) == "cert holds no certificate"
+    assert refuse(tmp_path, b"rubbish", text) == "cert is neither PEM nor DER"
+    assert refuse(tmp_path, pem[:-40], text) == "cert, line 1: CERTIFICATE has no END line"
+    trailing = pem.rstrip(b"\n") + b"garbage\n"
+    assert "something behind its END line" in refuse(tmp_path, trailing, text)
+    damaged = re.sub(rb"\n.", b"\nA", pem, count=2)
+    assert refuse(tmp_path, damaged, text) == "cert, line 1: the certificate is damaged"
+    assert "expired on" in refuse(tmp_path, pem, text, days=40)
