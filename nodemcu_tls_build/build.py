@@ -72,7 +72,7 @@ def build_firmware(request: BuildRequest, progress: Progress) -> BuildResult:
         report = _make_report(profile, bundle, build_time, tools, trees, sizes, files)
         files["build.json"] = f"{json.dumps(report, indent=2)}\n".encode()
         publish_files(files, request.out_dir, stage_dir=work_dir / "publish")
-        expiries = bundle.not_after if bundle else ()
+        expiries = [one.not_after for one in bundle.certificates] if bundle else []
         save_stamp(
             request,
             inputs,
@@ -177,10 +177,7 @@ def _make_report(  # noqa: PLR0913, PLR0917 -- one parameter a part of it
 def _describe_ca(bundle: CaBundle | None) -> list[dict[str, str]]:
     if bundle is None:
         return []
-    return [
-        {"subject": subject, "sha256": sha256(der).hexdigest()}
-        for subject, der in zip(bundle.subjects, bundle.der, strict=True)
-    ]
+    return [{"subject": one.subject, "sha256": one.fingerprint} for one in bundle.certificates]
 
 
 def _describe_source(tree: SourceTree) -> dict[str, str]:

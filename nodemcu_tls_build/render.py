@@ -70,8 +70,12 @@ def make_comment_safe(text: str) -> str:
 
 def _describe(bundle: CaBundle) -> list[dict[str, Any]]:
     return [
-        {"subject": make_comment_safe(subject), "size": len(der), "not_after": f"{end:%Y-%m-%d}"}
-        for der, subject, end in zip(bundle.der, bundle.subjects, bundle.not_after, strict=True)
+        {
+            "subject": make_comment_safe(one.subject),
+            "size": len(one.der),
+            "not_after": f"{one.not_after:%Y-%m-%d}",
+        }
+        for one in bundle.certificates
     ]
 
 

@@ -86,10 +86,10 @@ BAD_CALLS = {
             "mistyped.toml:7: tls.out_buffer: a size is",
         ),
     ),
-    "no CA file": BadCall(("--ca", "none.pem"), "CertificateError", ("none.pem does not exist",)),
+    "no CA file": BadCall(("--ca", "none.pem"), "CertificateError", ("none.pem: No such file",)),
     "empty CA file": BadCall(("--ca", "empty.pem"), "CertificateError", ("empty.pem is empty",)),
-    "CA file not PEM": BadCall(("--ca", "text.pem"), "CertificateError", ("is not PEM",)),
-    "CA file a directory": BadCall(("--ca", "dir.pem"), "CertificateError", ("is not a file",)),
+    "CA file not PEM": BadCall(("--ca", "text.pem"), "CertificateError", ("is neither PEM",)),
+    "CA file a directory": BadCall(("--ca", "dir.pem"), "CertificateError", ("Is a directory",)),
     "CA file with a key": BadCall(
         ("--ca", "key.pem"), "CertificateError", ("private key does not belong into a CA file",)
     ),

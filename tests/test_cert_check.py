@@ -19,7 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from pki import Identity, make_authority, make_key, make_pem
 from test_secrets import find_traces
 
-from nodemcu_tls_build.certs.pair import encode_key
+from nodemcu_tls_build.certs.keys import encode_key
 from nodemcu_tls_build.certs.store import HEADER
 from nodemcu_tls_build.certs.store_write import Credentials, make_store
 from nodemcu_tls_build.cli import cli
@@ -188,7 +188,7 @@ def test_forms_of_files(client: Identity, server: Identity, put: Put, tmp_path: 
     assert "byte order mark" in found["notes"][0]
     found = check(put("cert.der", client.certificate.public_bytes(DER)))
     assert found["findings"] == []
-    assert "convert it: openssl x509 -inform DER" in found["notes"][0]
+    assert "for tools that want PEM: openssl x509 -inform DER" in found["notes"][0]
     found = check(put("key.der", write_key(client, encoding=DER)))
     assert (found["findings"], found["keys"][0]["key"]) == ([], "EC secp256r1")
     assert find(put("cut.pem", pem[:-10])) == ["cut.pem, line 1: CERTIFICATE has no END line"]
@@ -237,14 +237,16 @@ def test_pkcs12(client: Identity, root: Identity, put: Put) -> None:
 def test_encrypted_key(client: Identity, put: Put, encoding: serialization.Encoding) -> None:
     cert = put("c.pem", client.certificate)
     key = put("k", write_key(client, encoding=encoding, encryption=SECRET))
-    place = "k, line 1:" if encoding is PEM else "k"
+    place = "k, line 1:" if encoding is PEM else "k:"
     assert find(cert, key) == [f"{place} the private key is encrypted"]
     right, wrong = put("right", b"open sesame\n"), put("wrong", b"sesame\n")
     found = check(cert, key, "--passphrase-file", right)
     assert (found["findings"], found["keys"][0]["encrypted"]) == ([], True)
-    assert find(cert, key, "--passphrase-file", wrong) == [
+    told = check(cert, key, "--passphrase-file", wrong)
+    assert [it["message"].rpartition("/")[2] for it in told["findings"]] == [
         f"{place} the passphrase is not that of the private key"
     ]
+    assert not any("no private key" in note for note in told["notes"])
 
 
 def test_nothing_shows_a_private_key(client: Identity, put: Put) -> None:

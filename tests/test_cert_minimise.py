@@ -21,7 +21,7 @@ from test_cert_new import run_openssl
 from test_provision import refuse, run_cli, succeed
 
 from nodemcu_tls_build.certs import load_ca_file
-from nodemcu_tls_build.certs.issue import get_spki
+from nodemcu_tls_build.certs.keys import get_spki
 from nodemcu_tls_build.certs.presented import Host, fetch_chain, parse_host
 from nodemcu_tls_build.certs.store_write import Credentials
 from nodemcu_tls_build.errors import CertificateError

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from jinja2 import UndefinedError
 from native_build import find_tree
+from pki import make_authority
 
 from nodemcu_tls_build.certs import CaBundle
+from nodemcu_tls_build.certs.details import Details, read_details
 from nodemcu_tls_build.process import run_capture
 from nodemcu_tls_build.profile import load_profile
 from nodemcu_tls_build.render import (
@@ -20,11 +24,23 @@ from nodemcu_tls_build.render import (
 from nodemcu_tls_build.resources import app_dir
 from nodemcu_tls_build.toolchain import find_compiler
 
+
+def make_details(der: bytes, subject: str, not_after: datetime) -> Details:
+    """Return a certificate with bytes of its own."""
+    real = read_details(make_authority("ecdsa").certificate.public_bytes(Encoding.DER))
+    assert real
+    return replace(real, der=der, subject=subject, not_after=not_after)
+
+
 BUNDLE = CaBundle(
-    der=(bytes(range(24)), bytes(range(250, 256))),
-    subjects=("CN=Größe CA,O=a */ int x; /* b??/", "CN=Second\\"),
-    not_after=(datetime(2036, 1, 2, tzinfo=UTC), datetime(2031, 12, 31, 23, tzinfo=UTC)),
-    curves=("secp256r1", None),
+    (
+        make_details(
+            bytes(range(24)),
+            "CN=Größe CA,O=a */ int x; /* b??/",
+            datetime(2036, 1, 2, tzinfo=UTC),
+        ),
+        make_details(bytes(range(250, 256)), "CN=Second\\", datetime(2031, 12, 31, 23, tzinfo=UTC)),
+    )
 )
 
 # As the firmware's own C files are compiled; the trigraphs make the comments harder to get right.

@@ -10,11 +10,9 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from cryptography import x509
-
-from nodemcu_tls_build.certs.check import Finding, read_certificate
 from nodemcu_tls_build.certs.details import Details, read_details
 from nodemcu_tls_build.certs.files import read_files
+from nodemcu_tls_build.certs.finding import Finding
 from nodemcu_tls_build.certs.minimise import Chain, Minimised, minimise
 from nodemcu_tls_build.certs.pair import load_certificates
 from nodemcu_tls_build.certs.presented import Host, fetch_chain, parse_host
@@ -73,7 +71,7 @@ def _load_chains(
 
 def _load_bundle(path: Path) -> tuple[list[Details], list[str]]:
     """Return the certificates of a bundle, and what is wrong with the rest."""
-    contents = read_files([path], ask_passphrase=lambda _: None, limit=_MAX_BUNDLE)
+    contents = read_files([path], limit=_MAX_BUNDLE)
     if not contents.certificates:
         hint = "Give a file of CA certificates: PEM, from BEGIN CERTIFICATE to END CERTIFICATE."
         message = next(
@@ -85,14 +83,15 @@ def _load_bundle(path: Path) -> tuple[list[Details], list[str]]:
 
 
 def _load_chain(path: Path) -> Chain:
-    return Chain(str(path), tuple(map(read_details, load_certificates(path))))
+    return Chain(str(path), tuple(load_certificates(path)))
 
 
 def _read_sent(host: Host, sent: Future[tuple[bytes, ...]]) -> Chain:
     found = []
     for number, der in enumerate(sent.result(), 1):
-        if read_certificate(der) is None:
+        details = read_details(der)
+        if details is None:
             message = f"certificate {number} of those that {host} sends cannot be decoded"
             raise CertificateError(message, "Have the server send another one.")
-        found.append(read_details(x509.load_der_x509_certificate(der)))
+        found.append(details)
     return Chain(str(host), tuple(found))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from nodemcu_tls_build.certs.check import Finding
 from nodemcu_tls_build.certs.details import Details, is_signed_by
 from nodemcu_tls_build.certs.files import FoundCertificate
+from nodemcu_tls_build.certs.finding import Finding
 
 _ORDER = "Put the key's own certificate first, then the one that issued it, and so on."
 _ALONE = "Take it out, or check it by itself."

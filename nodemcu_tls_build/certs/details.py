@@ -6,12 +6,12 @@ import warnings
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 E = TypeVar("E", bound=x509.ExtensionType)
@@ -112,34 +112,47 @@ class Details:
         return sha256(self.der).hexdigest()
 
 
-def read_details(certificate: x509.Certificate) -> Details:
-    """Return what a certificate says that `read_certificate` can read."""
+def read_details(der: bytes) -> Details | None:
+    """Return what a certificate says, None when the bytes are not one that can be read."""
     with warnings.catch_warnings():  # about encodings that cryptography will refuse one day
         warnings.simplefilter("ignore")
-        extensions = certificate.extensions
-        basic = _find(extensions, ExtensionOID.BASIC_CONSTRAINTS, x509.BasicConstraints)
-        extended = _find(extensions, ExtensionOID.EXTENDED_KEY_USAGE, x509.ExtendedKeyUsage)
-        common = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-        signature, digest = _describe_signature(certificate)
-        names = ExtensionOID.SUBJECT_ALTERNATIVE_NAME
-        return Details(
-            certificate=certificate,
-            der=certificate.public_bytes(Encoding.DER),
-            subject=describe_name(certificate.subject),
-            issuer=describe_name(certificate.issuer),
-            not_before=certificate.not_valid_before_utc,
-            not_after=certificate.not_valid_after_utc,
-            version=certificate.version.value + 1,
-            key=describe_key(certificate.public_key()),
-            signature=signature,
-            digest=digest,
-            is_ca=basic is not None and basic.ca,
-            path_length=basic.path_length if basic else None,
-            usage=_find(extensions, ExtensionOID.KEY_USAGE, x509.KeyUsage),
-            purposes=_list_purposes(extended),
-            alternative_names=_find(extensions, names, x509.SubjectAlternativeName),
-            common_name=make_printable(str(common[-1].value)) if common else None,
-        )
+        try:
+            return _read(x509.load_der_x509_certificate(der))
+        except (
+            ValueError,
+            UnsupportedAlgorithm,
+            x509.DuplicateExtension,
+            x509.InvalidVersion,
+            x509.UnsupportedGeneralNameType,
+        ):
+            return None
+
+
+def _read(certificate: x509.Certificate) -> Details:
+    extensions = certificate.extensions
+    basic = _find(extensions, ExtensionOID.BASIC_CONSTRAINTS, x509.BasicConstraints)
+    extended = _find(extensions, ExtensionOID.EXTENDED_KEY_USAGE, x509.ExtendedKeyUsage)
+    common = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    signature, digest = _describe_signature(certificate)
+    names = ExtensionOID.SUBJECT_ALTERNATIVE_NAME
+    return Details(
+        certificate=certificate,
+        der=certificate.public_bytes(Encoding.DER),
+        subject=describe_name(certificate.subject),
+        issuer=describe_name(certificate.issuer),
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+        version=certificate.version.value + 1,
+        key=describe_key(certificate.public_key()),
+        signature=signature,
+        digest=digest,
+        is_ca=basic is not None and basic.ca,
+        path_length=basic.path_length if basic else None,
+        usage=_find(extensions, ExtensionOID.KEY_USAGE, x509.KeyUsage),
+        purposes=_list_purposes(extended),
+        alternative_names=_find(extensions, names, x509.SubjectAlternativeName),
+        common_name=make_printable(str(common[-1].value)) if common else None,
+    )
 
 
 def describe_key(key: object) -> KeyKind:
@@ -150,13 +163,6 @@ def describe_key(key: object) -> KeyKind:
         return KeyKind("RSA", None, key.key_size)
     name = type(key).__name__.lstrip("_").removesuffix("PublicKey").removesuffix("PrivateKey")
     return KeyKind(name, None, 0)
-
-
-def get_key_bytes(key: object) -> bytes:
-    """Return SubjectPublicKeyInfo of a certificate's key, or a private key's public half."""
-    public: Any = key.public_key() if hasattr(key, "public_key") else key
-    data: bytes = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return data
 
 
 def is_signed_by(one: Details, issuer: Details) -> bool:

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nodemcu_tls_build.certs.check import MIN_RSA_BITS, Finding
 from nodemcu_tls_build.certs.details import Details, KeyKind
+from nodemcu_tls_build.certs.finding import Finding
+from nodemcu_tls_build.certs.strength import check_strength
 from nodemcu_tls_build.memmap import SECTOR
 from nodemcu_tls_build.profile import Profile
 
@@ -15,7 +16,6 @@ STORE_ROOM = SECTOR - 32  # a sector of credentials less its header
 
 _CHECKED_DIGESTS = {"SHA-224", "SHA-256", "SHA-384", "SHA-512"}  # tls_verify.c
 _EXCHANGES = {"EC": ("ECDHE-ECDSA",), "RSA": ("ECDHE-RSA", "DHE-RSA", "RSA")}
-_STRENGTH = f"Use an EC key (P-256), or an RSA key of {MIN_RSA_BITS} bits at least."
 _ANOTHER_KEY = "Use another kind of key, such as EC secp256r1, or add it to the profile."
 _SHA2 = "Have it issued again with SHA-256."
 _SHORTER = "Leave out what is not needed (the root), use EC keys, or raise {key}."
@@ -39,20 +39,17 @@ def check_key(kind: KeyKind, where: str, profile: Profile) -> Iterator[Finding]:
     """Find why the firmware could not work with a key of this kind."""
     tls = profile.tls
     most = profile.crypto.max_key_bits
+    yield from check_strength(kind, where)
     if kind.name == "EC":
         if "ECDSA" not in tls.signatures:
             yield Finding(f"{where} has an EC key, tls.signatures has no ECDSA", _ANOTHER_KEY)
         elif kind.curve not in tls.curves:
             message = f"{where} has a key on {kind.curve}, which tls.curves lacks"
             yield Finding(message, _ANOTHER_KEY)
-    elif kind.name != "RSA":
-        yield Finding(f"{where} has a key of the kind {kind}, neither RSA nor EC", _STRENGTH)
-    else:
+    elif kind.name == "RSA":
         if not {"RSA", "RSA-PSS"} & set(tls.signatures):
             yield Finding(f"{where} has an RSA key, tls.signatures has no RSA", _ANOTHER_KEY)
-        if kind.bits < MIN_RSA_BITS:
-            yield Finding(f"{where} has an RSA key of {kind.bits} bits only", _STRENGTH)
-        elif kind.bits > most:
+        if kind.bits > most:
             message = f"{where} has an RSA key of {kind.bits} bits, crypto.max_key_bits is {most}"
             yield Finding(message, "Use a shorter key, or raise crypto.max_key_bits.")
 

@@ -6,8 +6,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from cryptography import x509
 
-from nodemcu_tls_build.certs.check import Finding
 from nodemcu_tls_build.certs.details import Details
+from nodemcu_tls_build.certs.finding import Finding
 
 _HINT = "Connect by a name that is in it, or have a certificate issued for this one."
 

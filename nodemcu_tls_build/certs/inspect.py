@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
+from nodemcu_tls_build.certs.archive import open_archive
 from nodemcu_tls_build.certs.chain import (
     check_belonging,
     check_order,
@@ -16,9 +17,9 @@ from nodemcu_tls_build.certs.chain import (
     find_chain,
     name,
 )
-from nodemcu_tls_build.certs.check import Finding
-from nodemcu_tls_build.certs.details import Details, get_key_bytes
+from nodemcu_tls_build.certs.details import Details, KeyKind, describe_key, read_details
 from nodemcu_tls_build.certs.files import Contents, FoundCertificate, FoundKey, read_files
+from nodemcu_tls_build.certs.finding import Finding
 from nodemcu_tls_build.certs.fit import (
     Limit,
     check_exchange,
@@ -30,7 +31,7 @@ from nodemcu_tls_build.certs.fit import (
     measure_store,
 )
 from nodemcu_tls_build.certs.host import check_host
-from nodemcu_tls_build.certs.pair import AskPassphrase, encode_key
+from nodemcu_tls_build.certs.keys import AskPassphrase, encode_key, get_spki, open_key
 from nodemcu_tls_build.certs.usage import (
     check_authority,
     check_dates,
@@ -65,18 +66,28 @@ class CheckRequest:
     ask_passphrase: AskPassphrase = field(repr=False)
 
 
+@dataclass(frozen=True)
+class InspectedKey:
+    """A private key that could be opened, and the index of its certificate."""
+
+    found: FoundKey
+    kind: KeyKind
+    key: object = field(repr=False)
+    owner: int | None
+
+
 @dataclass
 class Inspection:
     """What is in the files, what it is for, and everything that is wrong with it.
 
     `chain` has the indexes of the certificates that TLS would send, the end's own first; it is
-    empty for CA certificates. `owners` has, for each key, the index of its certificate.
+    empty for CA certificates.
     """
 
     contents: Contents
     purpose: Purpose
+    keys: list[InspectedKey] = field(default_factory=list)
     chain: list[int] = field(default_factory=list)
-    owners: list[int | None] = field(default_factory=list)
     limits: list[Limit] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -86,10 +97,16 @@ def inspect_files(request: CheckRequest) -> Inspection:
     """Return what is in the files, with every finding."""
     with warnings.catch_warnings():  # about encodings that cryptography will refuse one day
         warnings.simplefilter("ignore")
-        contents = read_files(request.paths, ask_passphrase=request.ask_passphrase)
+        contents = read_files(request.paths)
+        keys = [*_open_keys(contents, request.ask_passphrase)]
+        keys += _open_archives(contents, request.ask_passphrase)
         purpose = request.purpose or _guess_purpose(contents, request.hosts)
         found = Inspection(contents, purpose, notes=list(contents.notes))
         found.findings += contents.findings
+        found.keys = [
+            InspectedKey(key, describe_key(opened), opened, _find_owner(opened, contents))
+            for key, opened in keys
+        ]
         _check(found, request)
     found.findings = list(dict.fromkeys(found.findings))
     return found
@@ -110,7 +127,6 @@ def _guess_purpose(contents: Contents, hosts: Sequence[str]) -> Purpose:
 
 def _check(found: Inspection, request: CheckRequest) -> None:
     certificates, profile = found.contents.certificates, request.profile
-    found.owners = [_find_owner(key, certificates) for key in found.contents.keys]
     found.findings += _check_keys(found, profile)
     named = [(one.details, name(certificates, n)) for n, one in enumerate(certificates)]
     for details, where in named:
@@ -153,7 +169,7 @@ def _check_chain(
     sent = found.purpose is Purpose.CLIENT
     found.limits = [measure_message(chain, profile, sent=sent)]
     if sent:
-        lengths = [len(encode_key(key.key)) for key in found.contents.keys[:1]]
+        lengths = [len(encode_key(key.key)) for key in found.keys[:1]]
         found.limits.append(measure_store(chain, lengths[0] if lengths else None))
         if not found.contents.keys:
             found.notes.append("no private key is among the files: a device needs it, too")
@@ -168,7 +184,7 @@ def _check_chain(
 def _find_first(found: Inspection) -> int | None:
     """Return the certificate that the chain begins with: the key's, or the first of no CA."""
     certificates = found.contents.certificates
-    owner = next((owner for owner in found.owners if owner is not None), None)
+    owner = next((key.owner for key in found.keys if key.owner is not None), None)
     if owner is not None:
         return owner
     ends = (n for n, one in enumerate(certificates) if not one.details.is_ca)
@@ -176,25 +192,55 @@ def _find_first(found: Inspection) -> int | None:
     return next(ends, alone)
 
 
-def _find_owner(key: FoundKey, certificates: Sequence[FoundCertificate]) -> int | None:
-    public = get_key_bytes(key.key)
+def _open_keys(
+    contents: Contents, ask_passphrase: AskPassphrase
+) -> Iterator[tuple[FoundKey, object]]:
+    """Yield the keys that can be opened; why others cannot is a finding."""
+    for found in contents.keys:
+        key = open_key(found, ask_passphrase)
+        if isinstance(key, Finding):
+            contents.findings.append(key)
+        else:
+            yield found, key
+
+
+def _open_archives(
+    contents: Contents, ask_passphrase: AskPassphrase
+) -> Iterator[tuple[FoundKey, object]]:
+    """Add the certificates in PKCS#12 files to the contents, and yield the keys in them."""
+    for path, data in contents.archives:
+        archive = open_archive(path, data, ask_passphrase)
+        if isinstance(archive, str):
+            contents.notes.append(f"{path} cannot be looked into: {archive}")
+            continue
+        for der in archive.certificates:
+            details = read_details(der)
+            if details is not None:
+                contents.certificates.append(FoundCertificate(path, 0, details))
+        if archive.key is not None:
+            found = FoundKey(path, 0, is_encrypted=True)
+            contents.keys.append(found)
+            yield found, archive.key
+
+
+def _find_owner(key: object, contents: Contents) -> int | None:
+    public = get_spki(key)
     owners = (
         number
-        for number, one in enumerate(certificates)
-        if get_key_bytes(one.details.certificate) == public
+        for number, one in enumerate(contents.certificates)
+        if get_spki(one.details.certificate) == public
     )
     return next(owners, None)
 
 
 def _check_keys(found: Inspection, profile: Profile) -> Iterator[Finding]:
-    keys, certificates = found.contents.keys, found.contents.certificates
-    if len(keys) > 1:
-        places = ", ".join(
-            f"{key.path}, line {key.line}" if key.line else f"{key.path}" for key in keys
-        )
-        yield Finding(f"there are {len(keys)} private keys: {places}", _ONE_KEY)
-    for key, owner in zip(keys, found.owners, strict=True):
-        yield from check_key(key.kind, f"the private key in {key.path}", profile)
-        if owner is None and certificates:
+    certificates = found.contents.certificates
+    if len(found.contents.keys) > 1:
+        places = ", ".join(key.place for key in found.contents.keys)
+        yield Finding(f"there are {len(found.contents.keys)} private keys: {places}", _ONE_KEY)
+    for key in found.keys:
+        path = key.found.path
+        yield from check_key(key.kind, f"the private key in {path}", profile)
+        if key.owner is None and certificates:
             what = "the certificate" if len(certificates) == 1 else "any of the certificates"
-            yield Finding(f"the key in {key.path} is not that of {what}", _OWN_KEY)
+            yield Finding(f"the key in {path} is not that of {what}", _OWN_KEY)

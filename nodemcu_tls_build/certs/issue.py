@@ -13,18 +13,20 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
-    PublicFormat,
     load_der_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from nodemcu_tls_build.certs.check import MIN_RSA_BITS, Finding, check_ca, read_certificate
-from nodemcu_tls_build.certs.pair import AskPassphrase, load_pair
+from nodemcu_tls_build.certs.details import read_details
+from nodemcu_tls_build.certs.finding import Finding
+from nodemcu_tls_build.certs.keys import AskPassphrase, get_spki
+from nodemcu_tls_build.certs.pair import load_pair
+from nodemcu_tls_build.certs.strength import MIN_RSA_BITS
+from nodemcu_tls_build.certs.usage import check_authority
 from nodemcu_tls_build.errors import CertificateError
 from nodemcu_tls_build.files import read_file
 
@@ -127,11 +129,6 @@ def load_key_spki(der: bytes) -> bytes | None:
         return None
 
 
-def get_spki(key: PublicKeyTypes) -> bytes:
-    """Return a public key's SubjectPublicKeyInfo."""
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-
 def describe_issued(certificate: x509.Certificate) -> Issued:
     """Return what a manifest says of a certificate."""
     der = certificate.public_bytes(Encoding.DER)
@@ -149,19 +146,19 @@ def load_issuer(  # noqa: PLR0913 -- whose, for how long, for whom
 ) -> Issuer:
     """Return the authority in these files; raise CertificateError saying why it cannot issue."""
     pair = load_pair(cert_path, key_path, now=now, ask_passphrase=ask_passphrase)
-    faults = list(_find_issuer_faults(pair.certificates[0], now=now))
+    faults = list(_find_issuer_faults(pair.certificates[0]))
     if faults:
         messages = "; ".join(fault.message for fault in faults)
         raise CertificateError(f"{cert_path} cannot issue: {messages}", faults[0].hint)
     return Issuer(pair.certificates, pair.key, days=days, now=now, role=role)
 
 
-def _find_issuer_faults(der: bytes, *, now: datetime) -> Iterator[Finding]:
-    certificate = read_certificate(der)
-    if certificate is None:
+def _find_issuer_faults(der: bytes) -> Iterator[Finding]:
+    details = read_details(der)
+    if details is None:
         yield Finding("it cannot be decoded", "Copy the certificate again.")
     else:
-        yield from check_ca(certificate, "the issuer", now=now)
+        yield from check_authority(details, f"the issuer ({details.subject})")
 
 
 def load_request(path: Path) -> PublicKey:

@@ -9,8 +9,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from nodemcu_tls_build.certs.check import Finding
 from nodemcu_tls_build.certs.details import Details, verify_signature
+from nodemcu_tls_build.certs.finding import Finding
 from nodemcu_tls_build.certs.store import RECORD
 from nodemcu_tls_build.certs.store_write import ROOM
 

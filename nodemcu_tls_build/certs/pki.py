@@ -33,6 +33,7 @@ from nodemcu_tls_build.certs.issue import (
     make_pem_chain,
     make_usage,
 )
+from nodemcu_tls_build.certs.keys import AskPassphrase
 from nodemcu_tls_build.certs.names import (
     MAX_COMMON_NAME,
     check_client_name,
@@ -41,7 +42,6 @@ from nodemcu_tls_build.certs.names import (
     parse_host,
 )
 from nodemcu_tls_build.certs.new_files import PUBLIC, SECRET, NewFile, check_free, write_together
-from nodemcu_tls_build.certs.pair import AskPassphrase
 from nodemcu_tls_build.errors import CertificateError
 
 # A CA is built into firmware, a client's certificate lies in a device: both are there for years.

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from nodemcu_tls_build.certs.check import MIN_RSA_BITS
+from nodemcu_tls_build.certs.strength import MIN_RSA_BITS
 from nodemcu_tls_build.errors import CertificateError
 from nodemcu_tls_build.files import read_file
 

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from hashlib import sha256
 from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_der_private_key,
-)
+from cryptography.hazmat.primitives.serialization import Encoding, load_der_private_key
 
-from nodemcu_tls_build.certs.check import read_certificate
+from nodemcu_tls_build.certs.details import describe_key, read_details
+from nodemcu_tls_build.certs.keys import get_spki
 from nodemcu_tls_build.certs.store import CERTIFICATE, SETS, find_records, split_records
 from nodemcu_tls_build.certs.store_write import (
     NODEMCU_CERTIFICATE,
@@ -102,17 +97,17 @@ def describe(credentials: Credentials) -> tuple[StoredSet, ...]:
 
 def describe_certificate(der: bytes) -> StoredCertificate | None:
     """Return what a certificate says, None when the bytes are not one."""
-    if read_certificate(der) is None:
+    details = read_details(der)
+    if details is None:
         return None
-    certificate = x509.load_der_x509_certificate(der)
     return StoredCertificate(
-        subject=_make_printable(certificate.subject.rfc4514_string()) or "no subject",
-        issuer=_make_printable(certificate.issuer.rfc4514_string()) or "no issuer",
-        serial_number=f"{certificate.serial_number:x}",
-        not_before=certificate.not_valid_before_utc,
-        not_after=certificate.not_valid_after_utc,
-        fingerprint=sha256(der).hexdigest(),
-        spki=certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+        subject=details.subject,
+        issuer=details.issuer,
+        serial_number=details.serial_number,
+        not_before=details.not_before,
+        not_after=details.not_after,
+        fingerprint=details.fingerprint,
+        spki=get_spki(details.certificate),
     )
 
 
@@ -121,12 +116,8 @@ def _describe_key(der: bytes) -> tuple[str, bytes]:
         key = load_der_private_key(der, None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return "unreadable", b""
-    spki = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    if isinstance(key, ec.EllipticCurvePrivateKey):
-        return f"EC {key.curve.name}", spki
-    if isinstance(key, rsa.RSAPrivateKey):
-        return f"RSA {key.key_size}", spki
-    return "neither RSA nor EC", spki
+    kind = describe_key(key)
+    return str(kind) if kind.name in {"EC", "RSA"} else "neither RSA nor EC", get_spki(key)
 
 
 def _split_text(objects: tuple[bytes, ...]) -> list[bytes]:
@@ -156,7 +147,3 @@ def _read_nodemcu_sector(sector: bytes) -> list[tuple[bytes, bytes]]:
             break
         objects.append((name.rstrip(b"\0"), sector[at - length : at]))
     raise ValueError("the sector holds something else than NodeMCU's certificates")
-
-
-def _make_printable(text: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in text)

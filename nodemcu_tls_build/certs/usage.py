@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from nodemcu_tls_build.certs.check import Finding
 from nodemcu_tls_build.certs.details import Details
+from nodemcu_tls_build.certs.finding import Finding
 from nodemcu_tls_build.profile import Profile
 
 _SOON = timedelta(days=30)

@@ -12,8 +12,8 @@ import click
 from nodemcu_tls_build.commands.show import Row, format_table
 
 if TYPE_CHECKING:
-    from nodemcu_tls_build.certs.files import FoundCertificate, FoundKey
-    from nodemcu_tls_build.certs.inspect import Inspection
+    from nodemcu_tls_build.certs.files import FoundCertificate
+    from nodemcu_tls_build.certs.inspect import InspectedKey, Inspection
 
 _WIDTH = 79
 _TITLE = 15  # columns
@@ -30,10 +30,7 @@ def format_inspection(found: Inspection, profile_name: str, *, now: datetime) ->
         _format_certificate(number, one, now)
         for number, one in enumerate(found.contents.certificates, 1)
     ]
-    blocks += [
-        _format_key(key, owner)
-        for key, owner in zip(found.contents.keys, found.owners, strict=True)
-    ]
+    blocks += map(_format_key, found.keys)
     if found.contents.certificates:
         blocks.append(_format_use(found))
     if found.limits:
@@ -52,13 +49,13 @@ def inspection_to_dict(found: Inspection, profile_name: str) -> dict[str, Any]:
         "certificates": [_to_dict(one) for one in found.contents.certificates],
         "keys": [
             {
-                "file": str(key.path),
-                "line": key.line or None,
+                "file": str(key.found.path),
+                "line": key.found.line or None,
                 "key": str(key.kind),
-                "encrypted": key.encrypted,
-                "certificate": None if owner is None else owner + 1,
+                "encrypted": key.found.is_encrypted,
+                "certificate": None if key.owner is None else key.owner + 1,
             }
-            for key, owner in zip(found.contents.keys, found.owners, strict=True)
+            for key in found.keys
         ],
         "chain": [number + 1 for number in found.chain],
         "limits": [limit.to_dict() for limit in found.limits],
@@ -113,21 +110,17 @@ def _format_certificate(number: int, one: FoundCertificate, now: datetime) -> st
         "SHA-256": it.fingerprint,
         "Size": f"{len(it.der):,} bytes",
     }
-    title = click.style(f"{f'Certificate {number}':{_TITLE}}{_place(one)}", bold=True)
+    title = click.style(f"{f'Certificate {number}':{_TITLE}}{one.place}", bold=True)
     return "\n".join((title, *_list_rows(rows)))
 
 
-def _format_key(key: FoundKey, owner: int | None) -> str:
+def _format_key(key: InspectedKey) -> str:
     rows = {
-        "Key": str(key.kind) + (", encrypted" if key.encrypted else ""),
-        "Certificate": "none of these" if owner is None else f"{owner + 1}",
+        "Key": str(key.kind) + (", encrypted" if key.found.is_encrypted else ""),
+        "Certificate": "none of these" if key.owner is None else f"{key.owner + 1}",
     }
-    title = click.style(f"{'Private key':{_TITLE}}{_place(key)}", bold=True)
+    title = click.style(f"{'Private key':{_TITLE}}{key.found.place}", bold=True)
     return "\n".join((title, *_list_rows(rows)))
-
-
-def _place(one: FoundCertificate | FoundKey) -> str:
-    return f"{one.path}, line {one.line}" if one.line else f"{one.path}"
 
 
 def _list_rows(rows: dict[str, str]) -> Iterator[str]:

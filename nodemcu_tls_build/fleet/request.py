@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nodemcu_tls_build.certs import load_ca_file
 from nodemcu_tls_build.certs.issue import Issuer, load_issuer
-from nodemcu_tls_build.certs.pair import AskPassphrase
+from nodemcu_tls_build.certs.keys import AskPassphrase
 from nodemcu_tls_build.certs.seal import load_recipient
 from nodemcu_tls_build.certs.store_write import Credentials
 from nodemcu_tls_build.certs.subject import SubjectTemplate

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from nodemcu_tls_build.certs import load_ca_file
-from nodemcu_tls_build.certs.pair import AskPassphrase, load_pair
+from nodemcu_tls_build.certs.keys import AskPassphrase
+from nodemcu_tls_build.certs.pair import load_pair
 from nodemcu_tls_build.certs.store_write import Credentials
 from nodemcu_tls_build.errors import CertificateError
 from nodemcu_tls_build.provision.flash_file import read_stored
