@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+import codecs
+import fcntl
+import os
+import pty
 import re
+import select
+import struct
+import subprocess
+import termios
+import time
+from pathlib import Path
+
+from emulated import NODEMCU_TLS
+from serial_ports import LIMIT
 
 _PIECE = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|(.)", re.DOTALL)
 
@@ -57,3 +70,62 @@ class ScreenText:
             del self._lines[self._row][self._column :]
             if command == "J":
                 del self._lines[self._row + 1 :]
+
+
+class Terminal:
+    """A terminal of 24 lines and 80 columns with a nodemcu-tls on it."""
+
+    def __init__(self, *args: str | Path, cwd: Path | None = None, **environment: str) -> None:
+        self._screen, self.line = pty.openpty()
+        fcntl.ioctl(self.line, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        self.modes = termios.tcgetattr(self.line)
+        claim = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+        claim += "os.execv(sys.argv[1], sys.argv[1:])"
+        self.process = subprocess.Popen(
+            [NODEMCU_TLS[0], "-c", claim, *NODEMCU_TLS, *args],
+            cwd=cwd,
+            stdin=self.line,
+            stdout=self.line,
+            stderr=self.line,
+            start_new_session=True,
+            env=os.environ | {"TERM": "xterm"} | environment,
+        )
+        self.raw = ""
+        self.shown = ScreenText()
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+
+    def type(self, keys: str) -> None:
+        os.write(self._screen, keys.encode())
+
+    def wait_for(self, text: str, count: int = 1) -> str:
+        """Wait until the screen has this text so many times; return all that it shows."""
+        while self.shown.text.count(text) < count:
+            ready, _, _ = select.select([self._screen], [], [], LIMIT)
+            assert ready, self.shown.text
+            self._read()
+        return self.shown.text
+
+    def wait_end(self, code: int) -> str:
+        """Wait until the command ends, with this code; return all that the screen shows."""
+        deadline = time.monotonic() + LIMIT
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline
+            self._drain()
+        assert self.process.returncode == code, self.shown.text
+        self._drain()
+        return self.shown.text
+
+    def _drain(self) -> None:
+        while select.select([self._screen], [], [], 0.05)[0]:
+            self._read()
+
+    def _read(self) -> None:
+        text = self._decoder.decode(os.read(self._screen, 4096))
+        self.raw += text
+        self.shown.feed(text)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait(LIMIT)
+        os.close(self.line)
+        os.close(self._screen)

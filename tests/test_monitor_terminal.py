@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import codecs
-import fcntl
-import os
-import pty
-import select
 import signal
-import struct
-import subprocess
 import termios
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from emulated import NODEMCU_TLS
-from screens import ScreenText
-from serial_ports import LIMIT, FakeDevice, boot_on_port, make_flash, open_device, plug
+from screens import Terminal
+from serial_ports import FakeDevice, boot_on_port, make_flash, open_device, plug
 from test_crash_report import ID, OURS
 from virtual_device import run_device
 
@@ -38,64 +29,15 @@ def socket_name(tmp_path: Path) -> str:
     return str(tmp_path / "ttyUSB0")
 
 
-class Screen:
+class Screen(Terminal):
     """A terminal with a monitor on it."""
-
-    def __init__(self, *args: str, **environment: str) -> None:
-        self._screen, self.line = pty.openpty()
-        fcntl.ioctl(self.line, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-        self.modes = termios.tcgetattr(self.line)
-        claim = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
-        claim += "os.execv(sys.argv[1], sys.argv[1:])"
-        self.process = subprocess.Popen(
-            [NODEMCU_TLS[0], "-c", claim, *NODEMCU_TLS, "monitor", *args],
-            stdin=self.line,
-            stdout=self.line,
-            stderr=self.line,
-            start_new_session=True,
-            env=os.environ | {"TERM": "xterm"} | environment,
-        )
-        self.raw = ""
-        self.shown = ScreenText()
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
-
-    def type(self, keys: str) -> None:
-        os.write(self._screen, keys.encode())
-
-    def wait_for(self, text: str, count: int = 1) -> str:
-        """Wait until the screen has this text so many times; return all that it shows."""
-        while self.shown.text.count(text) < count:
-            ready, _, _ = select.select([self._screen], [], [], LIMIT)
-            assert ready, self.shown.text
-            self._read()
-        return self.shown.text
 
     def check_end(self, code: int) -> None:
         """Check that it ends with this code, and leaves the terminal as it was."""
-        deadline = time.monotonic() + LIMIT
-        while self.process.poll() is None:
-            assert time.monotonic() < deadline
-            self._drain()
-        assert self.process.returncode == code, self.shown.text
-        self._drain()
+        self.wait_end(code)
         assert termios.tcgetattr(self.line) == self.modes
         assert self.raw.rfind("\x1b[?2004l") > self.raw.rfind("\x1b[?2004h")
         assert self.raw.rfind("\x1b[?25h") >= self.raw.rfind("\x1b[?25l")
-
-    def _drain(self) -> None:
-        while select.select([self._screen], [], [], 0.05)[0]:
-            self._read()
-
-    def _read(self) -> None:
-        text = self._decoder.decode(os.read(self._screen, 4096))
-        self.raw += text
-        self.shown.feed(text)
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait(LIMIT)
-        os.close(self.line)
-        os.close(self._screen)
 
 
 @pytest.fixture
@@ -103,7 +45,7 @@ def open_screen() -> Iterator[Callable[..., Screen]]:
     screens: list[Screen] = []
 
     def start(*args: str, **environment: str) -> Screen:
-        screens.append(Screen(*args, **environment))
+        screens.append(Screen("monitor", *args, **environment))
         return screens[-1]
 
     yield start
