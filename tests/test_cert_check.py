@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from cryptography.hazmat.primitives.serialization import pkcs12
+from cryptography.hazmat.primitives.serialization import pkcs7, pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from pki import Identity, make_authority, make_key, make_pem
 from test_secrets import find_traces
@@ -77,7 +77,7 @@ def check(*args: str) -> Any:
     found = json.loads(result.stdout)
     assert result.exit_code == bool(found["findings"]), result.exception
     assert all(
-        it["message"] and it["hint"].endswith((".", "FILE", "pem")) for it in found["findings"]
+        it["message"] and it["hint"].endswith((".", "?", "FILE", "pem")) for it in found["findings"]
     )
     return found
 
@@ -111,7 +111,7 @@ def test_a_server_s_chain(root: Identity, server: Identity, put: Put) -> None:
     ]
     assert [it["size"] for it in found["certificates"]] == sizes
     limits = {it["name"]: (it["used"], it["key"]) for it in found["limits"]}
-    assert limits["Certificate message"] == (7 + 9 + sum(sizes), "tls.in_buffer")
+    assert limits["Certificate message"] == (7 + 6 + sum(sizes[:2]), "tls.in_buffer")
     assert limits["Intermediate CAs"] == (1, "tls.max_chain")
     text = run(path, ca).stdout
     assert "server.test, 10.0.0.1" in text
@@ -216,12 +216,35 @@ def test_forms_of_files(client: Identity, server: Identity, put: Put, tmp_path: 
     ]
 
 
+def test_pkcs7(client: Identity, root: Identity, put: Put) -> None:
+    both = [client.certificate, root.certificate]
+    for form in (PEM, DER):
+        path = put("a b.p7", pkcs7.serialize_certificates(both, form))
+        [finding] = check(path)["findings"]
+        assert "PKCS#7" in finding["message"]
+        command = finding["hint"].partition(": ")[2]
+        said = subprocess.run(
+            ["sh", "-c", command], cwd=Path(path).parent, check=True, capture_output=True
+        )
+        assert said.returncode == 0
+        assert len(check(str(Path(path).parent / "certs.pem"))["certificates"]) == 2
+
+
+def test_forms_of_openssl(client: Identity, put: Put, tmp_path: Path) -> None:
+    path = put("c.pem", client.certificate)
+    openssl("x509", "-in", path, "-trustout", "-out", tmp_path / "trusted.pem")
+    assert "BEGIN TRUSTED" in (tmp_path / "trusted.pem").read_text()
+    assert find(str(tmp_path / "trusted.pem")) == []
+    ssh = client.key.private_bytes(PEM, serialization.PrivateFormat.OpenSSH, PLAIN)
+    assert find(put("id", ssh)) == ["id, line 1: an OpenSSH key is no key for TLS"]
+
+
 def test_pkcs12(client: Identity, root: Identity, put: Put) -> None:
     def pack(encryption: serialization.KeySerializationEncryption) -> bytes:
         own, others = client.certificate, [root.certificate]
         return pkcs12.serialize_key_and_certificates(b"x", client.key, own, others, encryption)
 
-    told = "is PKCS#12 (or PKCS#7), which neither the firmware nor provisioning reads"
+    told = "is PKCS#12, which neither the firmware nor provisioning reads"
     found = check(put("open.p12", pack(PLAIN)))
     assert [len(found["certificates"]), len(found["keys"])] == [2, 1]
     assert found["keys"][0]["certificate"] == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import socket
 import threading
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.x509.oid import NameOID
 from peers import hold_closed_port, run_s_server
 from pki import Identity, IdentityFiles, make_authority, make_key, make_pem
 from test_cert_new import run_openssl
@@ -273,6 +275,89 @@ def test_intermediates_past_their_time(roots: list[Identity], write: Callable[..
     assert "the way to the root CN=Root 0 is not valid at this time" in told["warnings"][0]
 
 
+def certify(old: Identity, *extensions: x509.ExtensionType, end: timedelta = 300 * DAY) -> Identity:
+    """Make another root of a name and a key, with these extensions."""
+    now = datetime.now(UTC)
+    name = old.certificate.subject
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name)
+    builder = builder.public_key(old.key.public_key()).serial_number(7)
+    builder = builder.not_valid_before(now - 9 * DAY).not_valid_after(now + end)
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=True)
+    return Identity(old.key, builder.sign(old.key, hashes.SHA256()))
+
+
+def test_a_root_that_allows_no_intermediate(
+    roots: list[Identity], write: Callable[..., Path], tmp_path: Path
+) -> None:
+    """It is valid for longer, and of no use to the chain."""
+    strict = certify(roots[0], x509.BasicConstraints(True, 0), end=3000 * DAY)
+    bundle = write("both.pem", strict, roots[0])
+    middle = roots[0].issue_authority("ecdsa", "Middle")
+    chain = write_chain(middle.issue_server("ecdsa", "a.test"), tmp_path / "chain.pem")
+    [kept] = minimise(bundle, "--chain", chain)["kept"]
+    assert kept["fingerprint"] == roots[0].certificate.fingerprint(hashes.SHA256()).hex()
+    own = write("own.pem", roots[0].issue_server("ecdsa", "b.test"))
+    [kept] = minimise(bundle, "--chain", own)["kept"]
+    assert kept["fingerprint"] == strict.certificate.fingerprint(hashes.SHA256()).hex()
+    out_path = tmp_path / "kept.pem"
+    succeed("cert", "minimise", bundle, "--chain", chain, "--out", out_path)
+    run_openssl("verify", "-CAfile", out_path, "-untrusted", chain, chain)
+    with pytest.raises(AssertionError, match="path length"):
+        run_openssl("verify", "-CAfile", write("s.pem", strict), "-untrusted", chain, chain)
+    assert "allows no such chain" in refuse(
+        "cert", "minimise", write("strict.pem", strict), "--chain", chain
+    )
+
+
+def test_a_root_that_the_firmware_can_read_comes_first(
+    roots: list[Identity], write: Callable[..., Path]
+) -> None:
+    basic = x509.BasicConstraints(True, None)
+    constraints = x509.NameConstraints([x509.DNSName("test")], None)
+    odd = certify(roots[0], basic, constraints, end=3000 * DAY)
+    chain = write("chain.pem", roots[0].issue_server("ecdsa", "a.test"))
+    [kept] = minimise(write("both.pem", odd, roots[0]), "--chain", chain)["kept"]
+    assert kept["fingerprint"] == roots[0].certificate.fingerprint(hashes.SHA256()).hex()
+    told = minimise(write("odd.pem", odd), "--chain", chain)
+    assert len(told["kept"]) == 1
+    [warning] = told["warnings"]
+    assert warning.startswith("it cannot be used: CN=Root 0 has the critical extension")
+
+
+def test_names_in_another_case(roots: list[Identity], write: Callable[..., Path]) -> None:
+    server = roots[0].issue_server("ecdsa", "a.test").certificate
+    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ROOT 0")])
+    builder = x509.CertificateBuilder().subject_name(server.subject).issuer_name(issuer)
+    builder = builder.public_key(server.public_key()).serial_number(8)
+    builder = builder.not_valid_before(server.not_valid_before_utc)
+    builder = builder.not_valid_after(server.not_valid_after_utc)
+    chain = write("chain.pem", builder.sign(roots[0].key, hashes.SHA256()))
+    assert keep(write("bundle.pem", *roots), "--chain", chain) == ["Root 0"]
+
+
+def test_names_of_files_stay_in_their_line(
+    roots: list[Identity], write: Callable[..., Path]
+) -> None:
+    odd = os.fsdecode(b"a\n-----BEGIN CERTIFICATE-----\xff.pem")
+    chain = write(odd, roots[0].issue_server("ecdsa", "a.test"))
+    out_path = chain.parent / "out.crt"
+    succeed("cert", "minimise", write("bundle.pem", *roots), "--chain", chain, "--out", out_path)
+    assert out_path.read_text().count("\n-----BEGIN") == 1
+    assert len(load_ca_file(out_path, now=datetime.now(UTC)).der) == 1
+
+
+def test_a_root_of_version_1(tmp_path: Path) -> None:
+    """A build refuses it, so it is not kept, and told."""
+    key, old, leaf = (tmp_path / name for name in ("k.pem", "old.pem", "leaf.pem"))
+    run_openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key)
+    run_openssl("req", "-new", "-key", key, "-subj", "/CN=old", "-out", tmp_path / "r.pem")
+    run_openssl("x509", "-req", "-in", tmp_path / "r.pem", "-key", key, "-out", old)
+    run_openssl("x509", "-req", "-in", tmp_path / "r.pem", "-CA", old, "-CAkey", key, "-out", leaf)
+    said = refuse("cert", "minimise", old, "--chain", leaf)
+    assert "needs the root CN=old, which is of version 1" in said
+
+
 def test_what_is_no_ca_is_no_root(roots: list[Identity], write: Callable[..., Path]) -> None:
     no_ca = issue_again(roots[0], roots[0], ca=False)
     chain = write("chain.pem", roots[0].issue_server("ecdsa", "a.test"))
@@ -312,6 +397,8 @@ def test_the_bundle_is_kept(roots: list[Identity], bundle_path: Path, tmp_path: 
         said = refuse("cert", "minimise", bundle_path, "--chain", chain, "--out", out_path)
         assert "is the bundle itself" in said
     assert bundle_path.read_bytes() == before
+    said = refuse("cert", "minimise", bundle_path, "--chain", chain, "--out", chain)
+    assert "is a chain: it would be lost" in said
 
 
 def test_wrong_usage(bundle_path: Path, tmp_path: Path) -> None:

@@ -370,6 +370,35 @@ def test_issuers_that_cannot_issue(pki: Path, tmp_path: Path) -> None:
     assert not out.exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        (("rsa-pss", "-pkeyopt", "rsa_keygen_bits:2048"), "has a key for RSA-PSS alone"),
+        (
+            ("ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-pkeyopt", "ec_param_enc:explicit"),
+            "spells its curve out",
+        ),
+        (
+            ("rsa:2048", "-addext", "nameConstraints=critical,permitted;DNS:test"),
+            "the critical extension nameConstraints",
+        ),
+        (
+            ("rsa:2048", "-addext", "extendedKeyUsage=clientAuth"),
+            "may not issue for servers by its extended key usage",
+        ),
+    ],
+)
+def test_issuers_whose_certificates_nobody_could_use(
+    tmp_path: Path, options: tuple[str, ...], fault: str
+) -> None:
+    files = ("-keyout", tmp_path / "odd.key", "-out", tmp_path / "odd.crt", "-subj", "/CN=Odd")
+    run_openssl("req", "-x509", "-newkey", *options, "-nodes", "-days", "9", *files)
+    issuer = ("--ca-cert", tmp_path / "odd.crt", "--ca-key", tmp_path / "odd.key")
+    said = refuse("cert", "new-server", "a.test", "--out", tmp_path / "out", *issuer)
+    assert fault in said and "\nHint: " in said
+    assert not (tmp_path / "out").exists()
+
+
 def test_encrypted_keys(tmp_path: Path) -> None:
     pki = tmp_path / "pki"
     (tmp_path / "ca.txt").write_text("of the CA\n")

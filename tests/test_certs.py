@@ -214,7 +214,7 @@ def test_a_pkcs12_file(ca_path: Path) -> None:
     )
     ca_path.write_bytes(data)
     message, hint = refuse(ca_path)
-    assert message.startswith("FILE is PKCS#12 (or PKCS#7), which")
+    assert message.startswith("FILE is PKCS#12, which")
     assert "openssl pkcs12" in hint
 
 

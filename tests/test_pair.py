@@ -128,8 +128,8 @@ def test_keys_that_are_of_no_use(tmp_path: Path, root: Identity, client: Identit
     cut = text[: text.index(b"-----END")]
     assert refuse(tmp_path, pem, cut) == "key, line 1: PRIVATE KEY has no END line"
     damaged = text.replace(text[40:44], b"AAAA")
-    said = "key, line 1: the private key is damaged: it cannot be decoded"
-    assert refuse(tmp_path, pem, damaged) == said
+    said = "key, line 1: the private key cannot be decoded: it is damaged"
+    assert refuse(tmp_path, pem, damaged).startswith(said)
 
 
 def test_certificates_that_are_of_no_use(tmp_path: Path, client: Identity, text: bytes) -> None:
@@ -142,8 +142,8 @@ def test_certificates_that_are_of_no_use(tmp_path: Path, client: Identity, text:
     )
     said = "cert, line 1: a certificate request is not a certificate"
     assert refuse(tmp_path, request, text) == said
-    assert refuse(tmp_path, archive, text).startswith("cert is PKCS#12 (or PKCS#7), which")
-    assert refuse(tmp_path, pem, archive).startswith("key is PKCS#12 (or PKCS#7), which")
+    assert refuse(tmp_path, archive, text).startswith("cert is PKCS#12, which")
+    assert refuse(tmp_path, pem, archive).startswith("key is PKCS#12, which")
     assert refuse(tmp_path, text, text) == "cert holds no certificate"
     assert refuse(tmp_path, b"rubbish", text) == "cert is neither PEM nor DER"
     assert refuse(tmp_path, pem[:-40], text) == "cert, line 1: CERTIFICATE has no END line"

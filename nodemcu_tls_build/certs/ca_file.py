@@ -10,7 +10,7 @@ from pathlib import Path
 from nodemcu_tls_build.certs.details import Details
 from nodemcu_tls_build.certs.files import FoundCertificate, read_files
 from nodemcu_tls_build.certs.finding import Finding, explain_findings
-from nodemcu_tls_build.certs.fit import check_key, check_limit, check_signature, measure_store
+from nodemcu_tls_build.certs.fit import check_limit, check_usable, measure_store
 from nodemcu_tls_build.certs.strength import check_strength
 from nodemcu_tls_build.certs.usage import check_authority, check_dates
 from nodemcu_tls_build.errors import CertificateError
@@ -64,8 +64,7 @@ def check_ca_fits(bundle: CaBundle, profile: Profile) -> None:
     """Raise CertificateError unless the profile's firmware can check what the CAs sign."""
     findings: list[Finding] = []
     for one in bundle.certificates:
-        findings += check_key(one.key, one.subject, profile)
-        findings += check_signature(one, one.subject, profile)
+        findings += check_usable(one, one.subject, profile)
     if findings:
         problems = "; ".join(dict.fromkeys(finding.message for finding in findings))
         raise CertificateError(

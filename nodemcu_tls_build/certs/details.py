@@ -5,14 +5,22 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from hashlib import sha256
 from typing import TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import (
+    ExtendedKeyUsageOID,
+    ExtensionOID,
+    NameOID,
+)
+
+from nodemcu_tls_build.certs.der import fold_name
+from nodemcu_tls_build.certs.key_kind import KeyKind, describe_public_key
 
 E = TypeVar("E", bound=x509.ExtensionType)
 
@@ -39,24 +47,16 @@ _SIGNATURES = (
     ("1.2.840.10045.4.", "ECDSA"),
     ("1.2.840.113549.1.1.10.", "RSA-PSS"),
     ("1.2.840.113549.1.1.", "RSA"),
+    ("1.3.36.3.3.1.2.", "RSA"),
+    ("1.3.101.112.", "Ed25519"),
+    ("1.3.101.113.", "Ed448"),
 )
+_RIPEMD160 = "1.3.36.3.3.1.2"  # RSA with it (RFC 8017 has none; TeleTrusT)
 _PURPOSES = {
     ExtendedKeyUsageOID.SERVER_AUTH: "server",
     ExtendedKeyUsageOID.CLIENT_AUTH: "client",
     ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE: "any",
 }
-
-
-@dataclass(frozen=True)
-class KeyKind:
-    """What kind of key it is; `curve` is that of an EC key, `bits` the size of any other."""
-
-    name: str
-    curve: str | None
-    bits: int
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.curve or self.bits}" if self.curve or self.bits else self.name
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,10 @@ class Details:
     der: bytes
     subject: str
     issuer: str
+    subject_id: bytes
+    """Subject for comparing: equal where mbedTLS takes two names for the same."""
+    issuer_id: bytes
+    serial: int
     not_before: datetime
     not_after: datetime
     version: int
@@ -79,11 +83,25 @@ class Details:
     purposes: frozenset[str] | None
     alternative_names: x509.SubjectAlternativeName | None
     common_name: str | None
+    key_id: bytes | None
+    issuer_key_id: bytes | None
+
+    @cached_property
+    def is_self_signed(self) -> bool:
+        """Tell whether its own key signed it, and not another one of the same name."""
+        return self.subject_id == self.issuer_id and is_signed_by(self, self)
 
     @property
-    def is_self_signed(self) -> bool:
-        """Tell whether it names itself as its issuer."""
-        return self.certificate.subject == self.certificate.issuer
+    def claims_own_signature(self) -> bool:
+        """Tell whether it says that its own key signed it, not an earlier one of the same name."""
+        own, issuer = self.key_id, self.issuer_key_id
+        return self.subject_id == self.issuer_id and (not own or not issuer or own == issuer)
+
+    @cached_property
+    def spki(self) -> bytes:
+        """Return its SubjectPublicKeyInfo."""
+        key = self.certificate.public_key()
+        return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -97,7 +115,7 @@ class Details:
     @property
     def serial_number(self) -> str:
         """Return its serial number in hexadecimal."""
-        return f"{self.certificate.serial_number:x}"
+        return f"{self.serial:x}"
 
     @property
     def usages(self) -> list[str] | None:
@@ -133,6 +151,10 @@ def _read(certificate: x509.Certificate) -> Details:
     basic = _find(extensions, ExtensionOID.BASIC_CONSTRAINTS, x509.BasicConstraints)
     extended = _find(extensions, ExtensionOID.EXTENDED_KEY_USAGE, x509.ExtendedKeyUsage)
     common = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    own = _find(extensions, ExtensionOID.SUBJECT_KEY_IDENTIFIER, x509.SubjectKeyIdentifier)
+    authority = _find(
+        extensions, ExtensionOID.AUTHORITY_KEY_IDENTIFIER, x509.AuthorityKeyIdentifier
+    )
     signature, digest = _describe_signature(certificate)
     names = ExtensionOID.SUBJECT_ALTERNATIVE_NAME
     return Details(
@@ -140,10 +162,13 @@ def _read(certificate: x509.Certificate) -> Details:
         der=certificate.public_bytes(Encoding.DER),
         subject=describe_name(certificate.subject),
         issuer=describe_name(certificate.issuer),
+        subject_id=fold_name(certificate.subject.public_bytes()),
+        issuer_id=fold_name(certificate.issuer.public_bytes()),
+        serial=certificate.serial_number,
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
         version=certificate.version.value + 1,
-        key=describe_key(certificate.public_key()),
+        key=describe_public_key(certificate),
         signature=signature,
         digest=digest,
         is_ca=basic is not None and basic.ca,
@@ -152,17 +177,9 @@ def _read(certificate: x509.Certificate) -> Details:
         purposes=_list_purposes(extended),
         alternative_names=_find(extensions, names, x509.SubjectAlternativeName),
         common_name=make_printable(str(common[-1].value)) if common else None,
+        key_id=own.digest if own else None,
+        issuer_key_id=authority.key_identifier if authority else None,
     )
-
-
-def describe_key(key: object) -> KeyKind:
-    """Say what kind of key a private or public one is."""
-    if isinstance(key, ec.EllipticCurvePublicKey | ec.EllipticCurvePrivateKey):
-        return KeyKind("EC", key.curve.name, key.key_size)
-    if isinstance(key, rsa.RSAPublicKey | rsa.RSAPrivateKey):
-        return KeyKind("RSA", None, key.key_size)
-    name = type(key).__name__.lstrip("_").removesuffix("PublicKey").removesuffix("PrivateKey")
-    return KeyKind(name, None, 0)
 
 
 def is_signed_by(one: Details, issuer: Details) -> bool:
@@ -173,15 +190,15 @@ def is_signed_by(one: Details, issuer: Details) -> bool:
 def verify_signature(one: Details, issuer: Details) -> bool | None:
     """Tell whether the issuer's key signed it; None for what cannot be computed here."""
     certificate, key = one.certificate, issuer.certificate.public_key()
-    if certificate.issuer != issuer.certificate.subject:
+    if one.issuer_id != issuer.subject_id:
         return False
     try:
         parameters = certificate.signature_algorithm_parameters
         digest = certificate.signature_hash_algorithm
         signed = certificate.signature, certificate.tbs_certificate_bytes
         # Not `verify_directly_issued_by`, which refuses every SHA-1: old roots are signed so.
-        if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(parameters, ec.ECDSA):
-            key.verify(*signed, parameters)
+        if isinstance(key, ec.EllipticCurvePublicKey) and digest and one.signature == "ECDSA":
+            key.verify(*signed, ec.ECDSA(digest))
         elif isinstance(key, rsa.RSAPublicKey) and digest and not isinstance(parameters, ec.ECDSA):
             key.verify(*signed, parameters or padding.PKCS1v15(), digest)
         else:
@@ -221,6 +238,8 @@ def _describe_signature(certificate: x509.Certificate) -> tuple[str, str]:
     """Return scheme and digest of the signature on it, by the names of profiles."""
     oid = certificate.signature_algorithm_oid.dotted_string
     scheme = next((name for start, name in _SIGNATURES if f"{oid}.".startswith(start)), oid)
+    if oid == _RIPEMD160:
+        return scheme, "RIPEMD-160"
     try:
         algorithm = certificate.signature_hash_algorithm
     except (UnsupportedAlgorithm, ValueError):

@@ -5,8 +5,9 @@ Private keys are found, not opened: see keys.py.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nodemcu_tls_build.certs.binary import find_der_end, is_binary, is_key, is_locked, is_request
@@ -19,8 +20,9 @@ MAX_BYTES = 1024 * 1024
 COPY = "Copy it again, whole, from its BEGIN line to its END line."
 
 _CERTIFICATE_LABELS = {"CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"}
-_PKCS7_DATA = bytes.fromhex("06092a864886f70d0107")  # near the start of PKCS#12 and PKCS#7
-_UNREADABLE = "it is damaged, or of a kind that nothing here reads"
+_PKCS7 = bytes.fromhex("06092a864886f70d0107")  # near the start of a PKCS#12 file
+_PKCS7_SIGNED = _PKCS7 + b"\x02"  # at the start of PKCS#7
+UNREADABLE = "it is damaged, or of a kind that nothing here reads"
 _COPY_FILE = "Copy the file again, in binary mode."
 _REQUEST = "Have a CA sign the request, and give the certificate that it returns."
 _WHAT = "Give certificates (BEGIN CERTIFICATE) and keys (BEGIN PRIVATE KEY), PEM or DER."
@@ -42,13 +44,13 @@ class FoundCertificate:
 
 @dataclass(frozen=True)
 class FoundKey:
-    """A private key as it stands in a file, or the fault that its block has."""
+    """A private key as it stands in a file, or what keeps it from being opened."""
 
     path: Path
     line: int
     data: bytes = field(default=b"", repr=False)
     is_encrypted: bool = False
-    fault: str | None = None
+    fault: Finding | None = None
 
     @property
     def is_pem(self) -> bool:
@@ -84,7 +86,8 @@ def read_files(paths: Iterable[Path], *, limit: int = MAX_BYTES) -> Contents:
             data = read_file(path, limit)
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
             reason = getattr(error, "strerror", None) or error
-            contents.findings.append(Finding(f"cannot read {path}: {reason}", "Check the path."))
+            hint = "Check the path: is it the file that is meant?"
+            contents.findings.append(Finding(f"cannot read {path}: {reason}", hint))
             continue
         _Reader(path, contents).read(data)
     return contents
@@ -121,7 +124,16 @@ class _Reader:
     def _note(self, message: str) -> None:
         self.contents.notes.append(f"{self.path} {message}")
 
+    def _hint_pkcs7(self, form: str) -> str:
+        command = f"openssl pkcs7 -inform {form} -in {self._quoted} -print_certs -out certs.pem"
+        return f"Take the certificates out: {command}"
+
+    @property
+    def _quoted(self) -> str:
+        return shlex.quote(str(self.path))
+
     def _read_pem(self, data: bytes) -> None:
+        faults = len(self.contents.findings)
         text = data.decode("utf-8-sig", errors="replace")
         if data.startswith(b"\xef\xbb\xbf"):
             self._note("begins with a byte order mark, which is left out")
@@ -134,7 +146,8 @@ class _Reader:
         for block in split_pem(text):
             self._read_block(block, lines)
         last = max((n for n, line in enumerate(lines) if line.startswith("-----END")), default=0)
-        if not binary and any(line.strip() for line in lines[last + 1 :]):
+        whole = len(self.contents.findings) == faults
+        if whole and any(line.strip() for line in lines[last + 1 :]):
             self._note("has text behind its last block, which is ignored")
 
     def _read_block(self, block: PemBlock, lines: list[str]) -> None:
@@ -147,26 +160,29 @@ class _Reader:
             self.contents.requests += 1
             self._find("a certificate request is not a certificate", _REQUEST, line)
         elif label in _CERTIFICATE_LABELS:
+            if label == "TRUSTED CERTIFICATE":  # what OpenSSL trusts it for stands behind it
+                block = replace(block, data=block.data[: find_der_end(block.data)])
             if not self._add_certificate(block.data, line):
-                self._find(f"the certificate cannot be decoded: {_UNREADABLE}", COPY, line)
+                self._find(f"the certificate cannot be decoded: {UNREADABLE}", COPY, line)
         elif label in {"PKCS7", "CMS"}:
-            hint = f"Take them out: openssl pkcs7 -in {self.path} -print_certs -out certs.pem"
-            self._find("PKCS#7 holds certificates that nothing here reads", hint, line)
+            self._find("PKCS#7 is not read here", self._hint_pkcs7("PEM"), line)
         elif label not in {"EC PARAMETERS", "DH PARAMETERS"}:
             self._find(f"{label} is of no use here", _WHAT, line)
 
     def _read_binary(self, data: bytes) -> None:
         if self._add_certificate(data, 0):
-            command = f"openssl x509 -inform DER -in {self.path} -out NAME.crt"
+            command = f"openssl x509 -inform DER -in {self._quoted} -out NAME.crt"
             self._note(f"is DER, which is read here; for tools that want PEM: {command}")
         elif is_request(data):
             self.contents.requests += 1
             self._find("is a certificate request, not a certificate", _REQUEST)
-        elif _PKCS7_DATA in data[:64]:
+        elif _PKCS7_SIGNED in data[:32]:
+            self._find("is PKCS#7, which is not read here", self._hint_pkcs7("DER"))
+        elif _PKCS7 in data[:64]:
             self.contents.archives.append((self.path, data))
-            command = f"openssl pkcs12 -in {self.path} -nodes -out NAME.pem"
+            command = f"openssl pkcs12 -in {self._quoted} -nodes -out NAME.pem"
             self._find(
-                "is PKCS#12 (or PKCS#7), which neither the firmware nor provisioning reads",
+                "is PKCS#12, which neither the firmware nor provisioning reads",
                 f"Take out what is needed, with umask 077: {command}",
             )
         elif is_key(data):
@@ -175,19 +191,25 @@ class _Reader:
         elif (end := find_der_end(data)) and self._add_certificate(data[:end], 0):
             self._find(f"has {len(data) - end} bytes behind its certificate", _COPY_FILE)
         elif data[:1] == b"\x30":
-            self._find(f"cannot be decoded: {_UNREADABLE}", _COPY_FILE)
+            self._find(f"cannot be decoded: {UNREADABLE}", _COPY_FILE)
         else:
             self._find("is neither PEM nor DER", _WHAT)
 
     def _add_pem_key(self, block: PemBlock, lines: list[str]) -> None:
         if block.fault is not None:
-            fault = f"{block.label} {block.fault}"
-            self.contents.keys.append(FoundKey(self.path, block.line, fault=fault))
+            self._add_faulty_key(block, f"{block.label} {block.fault}", COPY)
+            return
+        if block.label == "OPENSSH PRIVATE KEY":
+            self._add_faulty_key(block, "an OpenSSH key is no key for TLS", _WHAT)
             return
         end = next(n for n in range(block.line, len(lines)) if "-----END" in lines[n])
         body = "\n".join(part.strip() for part in lines[block.line - 1 : end + 1]) + "\n"
         is_encrypted = block.label == "ENCRYPTED PRIVATE KEY" or "4,ENCRYPTED" in body
         self.contents.keys.append(FoundKey(self.path, block.line, body.encode(), is_encrypted))
+
+    def _add_faulty_key(self, block: PemBlock, fault: str, hint: str) -> None:
+        finding = Finding(f"{_place(self.path, block.line)}: {fault}", hint)
+        self.contents.keys.append(FoundKey(self.path, block.line, fault=finding))
 
     def _add_certificate(self, der: bytes, line: int) -> bool:
         details = read_details(der)

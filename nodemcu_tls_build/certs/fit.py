@@ -6,14 +6,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nodemcu_tls_build.certs.details import Details, KeyKind
+from nodemcu_tls_build.certs.details import Details
 from nodemcu_tls_build.certs.finding import Finding
-from nodemcu_tls_build.certs.strength import check_strength
+from nodemcu_tls_build.certs.key_kind import KeyKind
+from nodemcu_tls_build.certs.readable import check_readable
+from nodemcu_tls_build.certs.strength import BROKEN_DIGESTS, check_strength
 from nodemcu_tls_build.memmap import SECTOR
 from nodemcu_tls_build.profile import Profile
 
 STORE_ROOM = SECTOR - 32  # a sector of credentials less its header
 
+_MOST_SIGNING_BITS = 3072  # 4,096 ended as `out of memory` in the profile `default`
+_SCHEMES = {"ECDSA", "RSA", "RSA-PSS"}
 _CHECKED_DIGESTS = {"SHA-224", "SHA-256", "SHA-384", "SHA-512"}  # tls_verify.c
 _EXCHANGES = {"EC": ("ECDHE-ECDSA",), "RSA": ("ECDHE-RSA", "DHE-RSA", "RSA")}
 _ANOTHER_KEY = "Use another kind of key, such as EC secp256r1, or add it to the profile."
@@ -70,20 +74,38 @@ def check_signature(details: Details, where: str, profile: Profile) -> Iterator[
     A root's own signature is read and not checked.
     """
     tls = profile.tls
-    if details.digest in {"MD5", "SHA-1"} and not details.is_self_signed:
-        message = f"{where} is signed with {details.digest}, which is broken: it is refused"
-        yield Finding(message, _SHA2)
-    elif details.digest not in tls.digests:
-        broken = " and is broken" if details.digest in {"MD5", "SHA-1"} else ""
-        message = f"{where} is signed with {details.digest}, which tls.digests lacks{broken}"
-        yield Finding(message, _SHA2)
-    elif details.digest not in _CHECKED_DIGESTS and not details.is_self_signed:
-        yield Finding(f"{where} is signed with {details.digest}, which is refused", _SHA2)
-    elif details.is_self_signed and not details.is_ca and details.digest not in _CHECKED_DIGESTS:
-        yield Finding(f"{where} is signed with {details.digest}, which is broken", _SHA2)
     if details.signature not in tls.signatures:
         message = f"{where} is signed with {details.signature}, which tls.signatures lacks"
         yield Finding(message, "Have it issued by a CA with another key, or add it to the profile.")
+    if details.signature not in _SCHEMES:
+        return
+    is_root = details.is_self_signed and details.is_ca
+    if details.digest in BROKEN_DIGESTS and not is_root:
+        message = f"{where} is signed with {details.digest}, which is broken: it is refused"
+        yield Finding(message, _SHA2)
+    elif details.digest not in tls.digests:
+        broken = " and is broken" if details.digest in BROKEN_DIGESTS else ""
+        message = f"{where} is signed with {details.digest}, which tls.digests lacks{broken}"
+        yield Finding(message, _SHA2)
+    elif details.digest not in _CHECKED_DIGESTS and not is_root:
+        yield Finding(f"{where} is signed with {details.digest}, which is refused", _SHA2)
+
+
+def check_usable(details: Details, where: str, profile: Profile) -> Iterator[Finding]:
+    """Find why the firmware could not read a certificate, or do its signatures."""
+    yield from check_key(details.key, where, profile)
+    yield from check_signature(details, where, profile)
+    yield from check_readable(details, where, mbedtls=profile.mbedtls.version)
+
+
+def check_signing(kind: KeyKind, where: str) -> Iterator[Finding]:
+    """Find that a client's key is too long to sign a handshake with in the heap there is."""
+    if kind.name == "RSA" and kind.bits > _MOST_SIGNING_BITS:
+        yield Finding(
+            f"{where} has an RSA key of {kind.bits} bits: to sign with it takes more heap than a"
+            " handshake leaves",
+            f"Use an EC key (P-256), or an RSA key of {_MOST_SIGNING_BITS} bits at most.",
+        )
 
 
 def measure_message(certificates: Sequence[Details], profile: Profile, *, sent: bool) -> Limit:

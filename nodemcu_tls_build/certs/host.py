@@ -18,6 +18,9 @@ def check_host(details: Details, host: str, *, mbedtls: str) -> Finding | None:
     The common name counts only where there are no alternative names; mbedTLS before 3 takes an
     address for a name.
     """
+    if not host or host.endswith(".") or (host.count(":") == 1 and not host.startswith("[")):
+        message = f"{host!r} is no name of a host"
+        return Finding(message, "Give a name or an address, without port and last dot.")
     if not host.isascii():
         message = f"certificates have {host} in another form, of ASCII characters only"
         return Finding(message, "Give its IDNA form, which begins with xn--.")

@@ -9,7 +9,6 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
-from nodemcu_tls_build.certs.archive import open_archive
 from nodemcu_tls_build.certs.chain import (
     check_belonging,
     check_order,
@@ -17,21 +16,23 @@ from nodemcu_tls_build.certs.chain import (
     find_chain,
     name,
 )
-from nodemcu_tls_build.certs.details import Details, KeyKind, describe_key, read_details
-from nodemcu_tls_build.certs.files import Contents, FoundCertificate, FoundKey, read_files
+from nodemcu_tls_build.certs.details import Details
+from nodemcu_tls_build.certs.files import Contents, read_files
 from nodemcu_tls_build.certs.finding import Finding
 from nodemcu_tls_build.certs.fit import (
     Limit,
     check_exchange,
     check_key,
     check_limit,
-    check_signature,
+    check_signing,
+    check_usable,
     measure_chain,
     measure_message,
     measure_store,
 )
 from nodemcu_tls_build.certs.host import check_host
-from nodemcu_tls_build.certs.keys import AskPassphrase, encode_key, get_spki, open_key
+from nodemcu_tls_build.certs.keys import AskPassphrase, encode_key
+from nodemcu_tls_build.certs.opened import OpenedKey, open_keys
 from nodemcu_tls_build.certs.usage import (
     check_authority,
     check_dates,
@@ -66,16 +67,6 @@ class CheckRequest:
     ask_passphrase: AskPassphrase = field(repr=False)
 
 
-@dataclass(frozen=True)
-class InspectedKey:
-    """A private key that could be opened, and the index of its certificate."""
-
-    found: FoundKey
-    kind: KeyKind
-    key: object = field(repr=False)
-    owner: int | None
-
-
 @dataclass
 class Inspection:
     """What is in the files, what it is for, and everything that is wrong with it.
@@ -86,7 +77,7 @@ class Inspection:
 
     contents: Contents
     purpose: Purpose
-    keys: list[InspectedKey] = field(default_factory=list)
+    keys: list[OpenedKey] = field(default_factory=list)
     chain: list[int] = field(default_factory=list)
     limits: list[Limit] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
@@ -98,87 +89,101 @@ def inspect_files(request: CheckRequest) -> Inspection:
     with warnings.catch_warnings():  # about encodings that cryptography will refuse one day
         warnings.simplefilter("ignore")
         contents = read_files(request.paths)
-        keys = [*_open_keys(contents, request.ask_passphrase)]
-        keys += _open_archives(contents, request.ask_passphrase)
-        purpose = request.purpose or _guess_purpose(contents, request.hosts)
-        found = Inspection(contents, purpose, notes=list(contents.notes))
+        keys = open_keys(contents, request.ask_passphrase)
+        found = Inspection(contents, request.purpose or Purpose.SERVER, keys, notes=contents.notes)
         found.findings += contents.findings
-        found.keys = [
-            InspectedKey(key, describe_key(opened), opened, _find_owner(opened, contents))
-            for key, opened in keys
-        ]
+        found.purpose = request.purpose or _guess_purpose(found, request.hosts)
         _check(found, request)
     found.findings = list(dict.fromkeys(found.findings))
     return found
 
 
-def _guess_purpose(contents: Contents, hosts: Sequence[str]) -> Purpose:
-    ends = [one.details for one in contents.certificates if not one.details.is_ca]
+def _guess_purpose(found: Inspection, hosts: Sequence[str]) -> Purpose:
+    certificates = [one.details for one in found.contents.certificates]
+    ends = [one for one in certificates if not one.is_ca]
     if hosts:
         return Purpose.SERVER
-    if not ends and not contents.keys and contents.certificates:
+    if certificates and not ends:
         return Purpose.CA
     purposes = [one.purposes for one in ends if one.purposes is not None]
-    if any("server" in those and "client" not in those for those in purposes):
+    if any("client" in those for those in purposes):
+        return Purpose.CLIENT
+    if any("server" in those for those in purposes) or any(
+        one.alternative_names is not None for one in ends
+    ):
         return Purpose.SERVER
-    is_client = contents.keys or any("server" not in those for those in purposes)
-    return Purpose.CLIENT if is_client else Purpose.SERVER
+    return Purpose.CLIENT if found.contents.keys or purposes else Purpose.SERVER
 
 
 def _check(found: Inspection, request: CheckRequest) -> None:
     certificates, profile = found.contents.certificates, request.profile
     found.findings += _check_keys(found, profile)
-    named = [(one.details, name(certificates, n)) for n, one in enumerate(certificates)]
-    for details, where in named:
-        found.findings += check_dates(details, where, now=request.now)
-        found.findings += check_key(details.key, where, profile)
-        found.findings += check_signature(details, where, profile)
-        if note := note_dates(details, where, now=request.now):
-            found.notes.append(note)
     if not certificates:
         return
+    named = [(one.details, name(certificates, n)) for n, one in enumerate(certificates)]
+    for details, where in named:
+        found.findings += check_usable(details, where, profile)
     found.findings += check_signatures(certificates)
     if found.purpose is Purpose.CA:
+        dated = named
         for details, where in named:
             found.findings += check_authority(details, where)
         found.limits = [measure_store([details for details, _ in named], None)]
     else:
-        _check_chain(found, request, named)
+        dated = _check_chain(found, request, named)
+    if profile.tls.verify_dates or found.purpose is Purpose.CLIENT:
+        for details, where in dated:
+            found.findings += check_dates(details, where, now=request.now)
+            if note := note_dates(details, where, now=request.now):
+                found.notes.append(note)
     for limit in found.limits:
         found.findings += check_limit(limit)
 
 
 def _check_chain(
     found: Inspection, request: CheckRequest, named: Sequence[tuple[Details, str]]
-) -> None:
+) -> list[tuple[Details, str]]:
+    """Check a chain, and return those of its certificates whose dates count."""
     certificates, profile = found.contents.certificates, request.profile
     first = _find_first(found)
     if first is None:
         message = f"there is no certificate of a {found.purpose} among them, only of CAs"
         found.findings.append(Finding(message, _LEAF))
         first = 0
-    found.chain = find_chain(certificates, first)
-    own, where = named[first]
-    found.findings += check_order(certificates, found.chain)
-    found.findings += check_belonging(certificates, found.chain)
-    for number in found.chain[1:]:
-        found.findings += check_authority(*named[number])
-    found.findings += check_path_lengths([named[number] for number in found.chain])
+    chain = find_chain(certificates, first)
+    found.chain = chain.path
+    path = [named[number] for number in chain.path]
+    own, where = path[0]
+    found.findings += check_order(certificates, chain.path)
+    found.findings += check_belonging(certificates, chain)
+    for details, its_name in path[1:]:
+        found.findings += check_authority(details, its_name)
+    found.findings += check_path_lengths(path)
     found.findings += check_end(own, where, found.purpose, profile)
-    chain = [named[number][0] for number in found.chain]
-    sent = found.purpose is Purpose.CLIENT
-    found.limits = [measure_message(chain, profile, sent=sent)]
-    if sent:
-        lengths = [len(encode_key(key.key)) for key in found.keys[:1]]
-        found.limits.append(measure_store(chain, lengths[0] if lengths else None))
-        if not found.contents.keys:
-            found.notes.append("no private key is among the files: a device needs it, too")
-        return
-    found.limits.append(measure_chain(chain, profile))
+    if chain.others:
+        found.notes.append(f"{len(chain.others)} other CA certificates are beside the chain")
+    sent = [named[number][0] for number in chain.sent]
+    if found.purpose is Purpose.CLIENT:
+        _check_client(found, sent, where, profile)
+        return path
+    found.limits = [measure_message(sent, profile, sent=False)]
+    found.limits.append(measure_chain([details for details, _ in path], profile))
     found.findings += check_exchange(own.key, where, profile)
     for host in request.hosts:
         if finding := check_host(own, host, mbedtls=profile.mbedtls.version):
             found.findings.append(finding)
+    return path
+
+
+def _check_client(found: Inspection, sent: Sequence[Details], where: str, profile: Profile) -> None:
+    lengths = [len(encode_key(key.key)) for key in found.keys[:1]]
+    found.limits = [
+        measure_message(sent, profile, sent=True),
+        measure_store(sent, lengths[0] if lengths else None),
+    ]
+    found.findings += check_signing(sent[0].key, where)
+    if not found.contents.keys:
+        found.notes.append("no private key is among the files: a device needs it, too")
 
 
 def _find_first(found: Inspection) -> int | None:
@@ -190,47 +195,6 @@ def _find_first(found: Inspection) -> int | None:
     ends = (n for n, one in enumerate(certificates) if not one.details.is_ca)
     alone = 0 if len(certificates) == 1 else None  # a server may have signed its own
     return next(ends, alone)
-
-
-def _open_keys(
-    contents: Contents, ask_passphrase: AskPassphrase
-) -> Iterator[tuple[FoundKey, object]]:
-    """Yield the keys that can be opened; why others cannot is a finding."""
-    for found in contents.keys:
-        key = open_key(found, ask_passphrase)
-        if isinstance(key, Finding):
-            contents.findings.append(key)
-        else:
-            yield found, key
-
-
-def _open_archives(
-    contents: Contents, ask_passphrase: AskPassphrase
-) -> Iterator[tuple[FoundKey, object]]:
-    """Add the certificates in PKCS#12 files to the contents, and yield the keys in them."""
-    for path, data in contents.archives:
-        archive = open_archive(path, data, ask_passphrase)
-        if isinstance(archive, str):
-            contents.notes.append(f"{path} cannot be looked into: {archive}")
-            continue
-        for der in archive.certificates:
-            details = read_details(der)
-            if details is not None:
-                contents.certificates.append(FoundCertificate(path, 0, details))
-        if archive.key is not None:
-            found = FoundKey(path, 0, is_encrypted=True)
-            contents.keys.append(found)
-            yield found, archive.key
-
-
-def _find_owner(key: object, contents: Contents) -> int | None:
-    public = get_spki(key)
-    owners = (
-        number
-        for number, one in enumerate(contents.certificates)
-        if get_spki(one.details.certificate) == public
-    )
-    return next(owners, None)
 
 
 def _check_keys(found: Inspection, profile: Profile) -> Iterator[Finding]:

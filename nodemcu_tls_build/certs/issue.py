@@ -25,7 +25,8 @@ from nodemcu_tls_build.certs.details import read_details
 from nodemcu_tls_build.certs.finding import Finding
 from nodemcu_tls_build.certs.keys import AskPassphrase, get_spki
 from nodemcu_tls_build.certs.pair import load_pair
-from nodemcu_tls_build.certs.strength import MIN_RSA_BITS
+from nodemcu_tls_build.certs.readable import NEWEST, check_readable
+from nodemcu_tls_build.certs.strength import MIN_RSA_BITS, check_strength
 from nodemcu_tls_build.certs.usage import check_authority
 from nodemcu_tls_build.errors import CertificateError
 from nodemcu_tls_build.files import read_file
@@ -146,19 +147,26 @@ def load_issuer(  # noqa: PLR0913 -- whose, for how long, for whom
 ) -> Issuer:
     """Return the authority in these files; raise CertificateError saying why it cannot issue."""
     pair = load_pair(cert_path, key_path, now=now, ask_passphrase=ask_passphrase)
-    faults = list(_find_issuer_faults(pair.certificates[0]))
+    faults = list(_find_issuer_faults(pair.certificates[0], role))
     if faults:
         messages = "; ".join(fault.message for fault in faults)
         raise CertificateError(f"{cert_path} cannot issue: {messages}", faults[0].hint)
     return Issuer(pair.certificates, pair.key, days=days, now=now, role=role)
 
 
-def _find_issuer_faults(der: bytes) -> Iterator[Finding]:
+def _find_issuer_faults(der: bytes, role: Role) -> Iterator[Finding]:
     details = read_details(der)
     if details is None:
         yield Finding("it cannot be decoded", "Copy the certificate again.")
-    else:
-        yield from check_authority(details, f"the issuer ({details.subject})")
+        return
+    where = f"the issuer ({details.subject})"
+    yield from check_authority(details, where)
+    yield from check_strength(details.key, where)
+    yield from check_readable(details, where, mbedtls=NEWEST)
+    name = role.name.lower()
+    if details.purposes is not None and not details.purposes & {name, "any"}:
+        message = f"{where} may not issue for {name}s by its extended key usage"
+        yield Finding(message, "Use another CA, or one without extended key usage.")
 
 
 def load_request(path: Path) -> PublicKey:

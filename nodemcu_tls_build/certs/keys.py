@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from nodemcu_tls_build.certs.files import COPY, FoundKey
+from nodemcu_tls_build.certs.files import COPY, UNREADABLE, FoundKey
 from nodemcu_tls_build.certs.finding import Finding
 
 AskPassphrase = Callable[[Path], bytes | None]
@@ -31,7 +31,7 @@ def open_key(found: FoundKey, ask_passphrase: AskPassphrase) -> object | Finding
     `ask_passphrase` gives that of an encrypted key in that file, None if there is nobody to ask.
     """
     if found.fault is not None:
-        return Finding(f"{found.place}: {found.fault}", COPY)
+        return found.fault
     passphrase = ask_passphrase(found.path) if found.is_encrypted else None
     if found.is_encrypted and passphrase is None:
         return Finding(f"{found.place}: the private key is encrypted", _PASSPHRASE)
@@ -43,7 +43,7 @@ def open_key(found: FoundKey, ask_passphrase: AskPassphrase) -> object | Finding
     if found.is_encrypted:
         message = f"{found.place}: the passphrase is not that of the private key"
         return Finding(message, "Give the right one.")
-    return Finding(f"{found.place}: the private key is damaged: it cannot be decoded", COPY)
+    return Finding(f"{found.place}: the private key cannot be decoded: {UNREADABLE}", COPY)
 
 
 def encode_key(key: object) -> bytes:

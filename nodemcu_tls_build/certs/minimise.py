@@ -9,10 +9,13 @@ from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from nodemcu_tls_build.certs.details import Details, verify_signature
+from nodemcu_tls_build.certs.details import Details, make_printable, verify_signature
 from nodemcu_tls_build.certs.finding import Finding
+from nodemcu_tls_build.certs.readable import NEWEST, check_readable
 from nodemcu_tls_build.certs.store import RECORD
 from nodemcu_tls_build.certs.store_write import ROOM
+from nodemcu_tls_build.certs.strength import check_strength
+from nodemcu_tls_build.certs.usage import check_authority
 
 _MISSING_HINT = "Add the CA's certificate to the bundle, or take a larger bundle."
 
@@ -51,8 +54,9 @@ class Minimised:
         """Return the kept roots as PEM, each below a line that says what it is for."""
         parts = []
         for one in self.kept:
+            sources = make_printable(", ".join(one.sources))
             until = f"valid until {one.root.not_after:%Y-%m-%d}"
-            parts.append(f"# {one.root.subject}: {until}; for {', '.join(one.sources)}\n")
+            parts.append(f"# {one.root.subject}: {until}; for {sources}\n")
             parts.append(one.root.certificate.public_bytes(Encoding.PEM).decode("ascii"))
         return "".join(parts)
 
@@ -104,6 +108,7 @@ def minimise(
         sources = [chain.source for chain, n in zip(chains, chosen, strict=True) if n is root]
         if sources:
             kept.append(Kept(root, tuple(dict.fromkeys(sources))))
+    told += [f"it cannot be used: {fault}" for one in kept for fault in _list_faults(one.root)]
     size = measure([one.root for one in kept])
     if size > ROOM:
         told.append(f"what is kept takes {size:,} bytes, a store's sector holds {ROOM:,}")
@@ -116,20 +121,27 @@ class _Bundle:
     def __init__(self, roots: Sequence[Details], now: datetime) -> None:
         self._now = now
         self._by_name: dict[bytes, list[Details]] = {}
+        self._old = {root.subject_id for root in roots if root.version < 3}
         for root in roots:
-            if root.is_ca or root.version < 3:  # version 1 cannot say that it is one
-                self._by_name.setdefault(root.certificate.subject.public_bytes(), []).append(root)
+            if root.is_ca:
+                self._by_name.setdefault(root.subject_id, []).append(root)
 
     def find_roots(self, chain: Sequence[Details]) -> tuple[list[Details], bool]:
         """Return the roots at the end of the shortest path, and whether it is past its time.
 
-        One that is past its time counts only when there is no other.
+        One that is past its time counts only when there is no other. The best come first.
         """
         for is_past in (False, True):
             usable = [one for one in chain[1:] if is_past or self._is_current(one)]
             layer, seen = [chain[0]], [chain[0]]
+            below = 0  # CAs between the first certificate and the next
             while layer:
-                found = [root for one in layer for root in self._list_signers(one, is_past=is_past)]
+                found = [
+                    root
+                    for one in layer
+                    for root in self._list_signers(one, is_past=is_past)
+                    if _allows(root, below)
+                ]
                 if found:
                     return sorted(found, key=_rank), is_past
                 layer = [
@@ -137,9 +149,11 @@ class _Bundle:
                     for issuer in usable
                     if issuer not in seen
                     and issuer.is_ca
+                    and _allows(issuer, below)
                     and any(verify_signature(one, issuer) for one in layer)
                 ]
                 seen += layer
+                below += 1
         return [], False
 
     def explain_missing(self, chain: Chain) -> Finding:
@@ -149,14 +163,20 @@ class _Bundle:
             rest.remove(issuer)
             last = issuer
         message = f"{chain.source} needs the root {last.issuer}, which is not in the bundle"
-        if last.certificate.issuer.public_bytes() in self._by_name:
+        if last.issuer_id in self._by_name:
             message = (
-                f"{chain.source} needs a root {last.issuer}: that in the bundle has other keys"
+                f"{chain.source} needs a root {last.issuer}: that in the bundle has other keys, or"
+                " allows no such chain"
+            )
+        elif last.issuer_id in self._old:
+            message = (
+                f"{chain.source} needs the root {last.issuer}, which is of version 1: it cannot"
+                " say that it is a CA"
             )
         return Finding(message, _MISSING_HINT)
 
     def _list_signers(self, one: Details, *, is_past: bool) -> Iterator[Details]:
-        for root in self._by_name.get(one.certificate.issuer.public_bytes(), ()):
+        for root in self._by_name.get(one.issuer_id, ()):
             if (is_past or self._is_current(root)) and verify_signature(one, root):
                 yield root
 
@@ -164,9 +184,25 @@ class _Bundle:
         return one.not_before <= self._now <= one.not_after
 
 
-def _rank(root: Details) -> tuple[float, int, str]:
-    """Order roots that would do: the one that is valid for longest, then the smallest."""
-    return -root.not_after.timestamp(), len(root.der), root.fingerprint
+def _allows(issuer: Details, below: int) -> bool:
+    """Tell whether a CA allows so many CAs below it."""
+    return issuer.path_length is None or below <= issuer.path_length
+
+
+def _rank(root: Details) -> tuple[bool, float, int, str]:
+    """Order roots that would do: usable ones, the one that is valid for longest, the smallest."""
+    is_refused = bool(_list_faults(root))
+    return is_refused, -root.not_after.timestamp(), len(root.der), root.fingerprint
+
+
+def _list_faults(root: Details) -> list[str]:
+    """Say why no firmware could trust by a root."""
+    findings = [
+        *check_authority(root, root.subject),
+        *check_strength(root.key, root.subject),
+        *check_readable(root, root.subject, mbedtls=NEWEST),
+    ]
+    return [finding.message for finding in findings]
 
 
 def _choose(candidates: Sequence[list[Details]]) -> list[Details | None]:

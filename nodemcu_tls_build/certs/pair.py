@@ -8,9 +8,10 @@ from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
-from nodemcu_tls_build.certs.details import Details, describe_key
+from nodemcu_tls_build.certs.details import Details
 from nodemcu_tls_build.certs.files import read_files
 from nodemcu_tls_build.certs.finding import Finding, explain_findings
+from nodemcu_tls_build.certs.key_kind import describe_key
 from nodemcu_tls_build.certs.keys import AskPassphrase, encode_key, get_spki, open_key
 from nodemcu_tls_build.certs.strength import check_strength
 from nodemcu_tls_build.certs.usage import check_dates
@@ -39,7 +40,7 @@ def load_pair(
     certificates = load_certificates(cert_path)
     key = _load_key(key_path, ask_passphrase)
     spki = get_spki(key)
-    owners = [n for n, one in enumerate(certificates, 1) if get_spki(one.certificate) == spki]
+    owners = [n for n, one in enumerate(certificates, 1) if one.spki == spki]
     if not owners:
         raise CertificateError(
             f"the key in {key_path} is not that of the certificate in {cert_path}",
@@ -94,7 +95,7 @@ def _load_key(path: Path, ask_passphrase: AskPassphrase) -> object:
 
 def _check_chain(path: Path, certificates: Sequence[Details], now: datetime) -> Iterator[Finding]:
     for number, (one, issuer) in enumerate(pairwise(certificates), 1):
-        if one.certificate.issuer != issuer.certificate.subject:
+        if one.issuer_id != issuer.subject_id:
             yield Finding(
                 f"{path}: certificate {number + 1} did not issue certificate {number}", _ORDER
             )

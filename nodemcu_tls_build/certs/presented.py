@@ -13,6 +13,11 @@ from nodemcu_tls_build.errors import CertificateError
 
 _HTTPS = 443
 _HOST_HINT = "Write it as NAME or NAME:PORT, an IPv6 address in brackets: [::1]:8883."
+_REASONS = {
+    "WRONG_VERSION_NUMBER": "what answers there does not speak TLS",
+    "TLSV1_ALERT_PROTOCOL_VERSION": "it speaks no version of TLS that is known here (1.2, 1.3)",
+    "UNSUPPORTED_PROTOCOL": "it speaks no version of TLS that is known here (1.2, 1.3)",
+}
 _REACH_HINT = "Check the name, the port and the network, or give its chain in a file: --chain."
 
 
@@ -104,4 +109,5 @@ def _list_presented(connection: ssl.SSLSocket) -> tuple[bytes, ...]:
 
 def _explain(host: Host, error: Exception) -> CertificateError:
     reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
+    reason = _REASONS.get(reason, reason)
     return CertificateError(f"cannot get the certificates of {host}: {reason}", _REACH_HINT)

@@ -10,7 +10,8 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, load_der_private_key
 
-from nodemcu_tls_build.certs.details import describe_key, read_details
+from nodemcu_tls_build.certs.details import read_details
+from nodemcu_tls_build.certs.key_kind import describe_key
 from nodemcu_tls_build.certs.keys import get_spki
 from nodemcu_tls_build.certs.store import CERTIFICATE, SETS, find_records, split_records
 from nodemcu_tls_build.certs.store_write import (

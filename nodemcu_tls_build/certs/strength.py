@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nodemcu_tls_build.certs.details import KeyKind
 from nodemcu_tls_build.certs.finding import Finding
+from nodemcu_tls_build.certs.key_kind import KeyKind
 
 MIN_RSA_BITS = 2048  # what mbedTLS's default certificate profile asks for
+BROKEN_DIGESTS = {"MD5", "SHA-1"}
 STRENGTH = f"Use an EC key (P-256), or an RSA key of {MIN_RSA_BITS} bits at least."
 
 
 def check_strength(kind: KeyKind, where: str) -> Iterator[Finding]:
     """Find that a key is too weak, or neither RSA nor EC."""
-    if kind.name not in {"EC", "RSA"}:
+    if kind.name == "RSA-PSS":
+        message = f"{where} has a key for RSA-PSS alone, which mbedTLS does not read"
+        yield Finding(message, "Use an EC key (P-256), or an ordinary RSA key (rsaEncryption).")
+    elif kind.name not in {"EC", "RSA"}:
         yield Finding(f"{where} has a key of the kind {kind}, neither RSA nor EC", STRENGTH)
     elif kind.name == "RSA" and kind.bits < MIN_RSA_BITS:
         yield Finding(f"{where} has an RSA key of {kind.bits} bits only", STRENGTH)

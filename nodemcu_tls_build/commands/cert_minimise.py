@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,7 +64,7 @@ def minimise(  # noqa: PLR0913, PLR0917 -- one parameter an option
 
     if not chain_paths and not hosts:
         raise click.UsageError("give the servers: --chain or --host", ctx)
-    _check_out(bundle_path, out_path)
+    _check_out(out_path, bundle_path=bundle_path, chain_paths=chain_paths)
     request = MinimiseRequest(bundle_path, chain_paths, hosts, timeout or _TIMEOUT)
     result = minimise_bundle(request, now=datetime.now(UTC))
     text = result.render()
@@ -72,14 +73,15 @@ def minimise(  # noqa: PLR0913, PLR0917 -- one parameter an option
     _show(result, text, out_path, as_json=as_json)
 
 
-def _check_out(bundle_path: Path, out_path: Path | None) -> None:
+def _check_out(out_path: Path | None, *, bundle_path: Path, chain_paths: Sequence[Path]) -> None:
     from nodemcu_tls_build.errors import OutputError
 
-    if out_path and out_path.exists() and bundle_path.exists() and out_path.samefile(bundle_path):
-        raise OutputError(
-            f"{out_path} is the bundle itself: its other roots would be lost",
-            "Give another file to --out.",
-        )
+    if out_path is None or not out_path.exists():
+        return
+    for path in (bundle_path, *chain_paths):
+        if path.exists() and out_path.samefile(path):
+            what = "the bundle itself: its other roots" if path == bundle_path else "a chain: it"
+            raise OutputError(f"{out_path} is {what} would be lost", "Give another file to --out.")
 
 
 def _show(result: Minimised, text: str, out_path: Path | None, *, as_json: bool) -> None:

@@ -13,7 +13,8 @@ from nodemcu_tls_build.commands.show import Row, format_table
 
 if TYPE_CHECKING:
     from nodemcu_tls_build.certs.files import FoundCertificate
-    from nodemcu_tls_build.certs.inspect import InspectedKey, Inspection
+    from nodemcu_tls_build.certs.inspect import Inspection
+    from nodemcu_tls_build.certs.opened import OpenedKey
 
 _WIDTH = 79
 _TITLE = 15  # columns
@@ -114,7 +115,7 @@ def _format_certificate(number: int, one: FoundCertificate, now: datetime) -> st
     return "\n".join((title, *_list_rows(rows)))
 
 
-def _format_key(key: InspectedKey) -> str:
+def _format_key(key: OpenedKey) -> str:
     rows = {
         "Key": str(key.kind) + (", encrypted" if key.found.is_encrypted else ""),
         "Certificate": "none of these" if key.owner is None else f"{key.owner + 1}",
