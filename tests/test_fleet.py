@@ -169,6 +169,41 @@ def test_encrypted_stores(site: Site, tmp_path: Path, form: str) -> None:
     assert "Issued 0 devices" in site.issue("--encrypt-to", given)
 
 
+def test_encrypted_to_a_key_in_pkcs1(site: Site, tmp_path: Path) -> None:
+    key = make_key("rsa")
+    form = serialization.PublicFormat.PKCS1
+    (tmp_path / "public.pem").write_bytes(key.public_key().public_bytes(PEM, form))
+    site.write_devices(1)
+    site.issue("--encrypt-to", tmp_path / "public.pem")
+    site.check_whole(1)
+
+
+@pytest.mark.parametrize("algorithm", ["RSA-PSS", "RSA"])
+@pytest.mark.parametrize("form", ["key", "key in DER", "certificate", "certificate in DER"])
+def test_only_keys_that_decrypt(site: Site, tmp_path: Path, algorithm: str, form: str) -> None:
+    key, given = tmp_path / "recipient.key", tmp_path / "recipient"
+    openssl = ["openssl", "genpkey", "-algorithm", algorithm, "-pkeyopt", "rsa_keygen_bits:2048"]
+    subprocess.run([*openssl, "-out", key], check=True, capture_output=True)
+    command = ["openssl", "pkey", "-pubout"]
+    if form.startswith("certificate"):
+        command = ["openssl", "req", "-new", "-x509", "-subj", "/CN=recipient"]
+    command += ["-outform", "DER" if form.endswith("DER") else "PEM"]
+    given_as = "-key" if form.startswith("certificate") else "-in"
+    subprocess.run([*command, given_as, key, "-out", given], check=True, capture_output=True)
+    site.write_devices(1)
+    if algorithm == "RSA-PSS":
+        result = site.run("--encrypt-to", given)
+        assert result.returncode == 1
+        assert "nobody could decrypt what is encrypted to it\nHint: Make a key" in result.stderr
+        assert not site.out.exists()
+        return
+    site.issue("--encrypt-to", given)
+    sealed, store = site.out / "stores/dev-00000.bin.cms", tmp_path / "store.bin"
+    decrypt = ["openssl", "cms", "-decrypt", "-binary", "-inform", "DER", "-inkey", key]
+    subprocess.run([*decrypt, "-in", sealed, "-out", store], check=True, capture_output=True)
+    assert read_image(store)[1].subject.rfc4514_string() == "CN=dev-00000"
+
+
 @pytest.mark.parametrize("what", ["ec", "private", "small", "rubbish", "none"])
 def test_recipients_that_are_none(site: Site, tmp_path: Path, what: str) -> None:
     path = tmp_path / "recipient.pem"
