@@ -10,7 +10,7 @@ import os
 import secrets
 import stat
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 from nodemcu_tls_build.errors import OutputError
 
@@ -77,16 +77,31 @@ def write_file(path: Path, data: bytes | str, *, mode: int | None = None) -> boo
     return True
 
 
-def read_file(path: Path, limit: int) -> bytes:
-    """Return the contents of a regular file.
+def open_input(path: Path, *, allow_pipe: bool = False) -> BinaryIO:
+    """Open a regular file to read, or a pipe where that is allowed, whose writer is waited for.
 
-    Raises OSError when it cannot be read, when it is no regular file, which might never end, and
-    when it has more than `limit` bytes.
+    A pipe that nobody has open to write is empty. Raises OSError for other files, which might
+    never end, and for those that cannot be read.
     """
     # Without O_NONBLOCK the open would wait for somebody to write to a named pipe.
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not (stat.S_ISREG(mode) or (allow_pipe and stat.S_ISFIFO(mode))):
             raise OSError(errno.EINVAL, "it is not a regular file")
+        os.set_blocking(descriptor, True)
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_file(path: Path, limit: int, *, allow_pipe: bool = False) -> bytes:
+    """Return the contents of a file that `open_input` opens.
+
+    Raises OSError as that does, and when there are more than `limit` bytes.
+    """
+    with open_input(path, allow_pipe=allow_pipe) as file:
         data = file.read(limit + 1)
     if len(data) > limit:
         raise OSError(errno.EFBIG, f"it has more than {limit:,} bytes")
