@@ -7,6 +7,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import secrets
 import stat
 from pathlib import Path
@@ -65,7 +66,7 @@ def write_file(path: Path, data: bytes | str, *, mode: int | None = None) -> boo
     if _holds(path, content, mode):
         return False
     make_directory(path.parent)
-    temp_path = path.with_name(f".{path.name[:200]}.{secrets.token_hex(6)}.tmp")
+    temp_path = path.with_name(f"{_start_temp_name(path)}{secrets.token_hex(6)}.tmp")
     try:
         _create(temp_path, content, mode)
         temp_path.replace(path)
@@ -75,6 +76,18 @@ def write_file(path: Path, data: bytes | str, *, mode: int | None = None) -> boo
         with contextlib.suppress(OSError):  # gone when it was renamed
             temp_path.unlink(missing_ok=True)
     return True
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what `write_file` left of this file when it was killed.
+
+    The caller sees to it that nobody writes the file meanwhile.
+    """
+    pattern = re.compile(rf"{re.escape(_start_temp_name(path))}[0-9a-f]{{12}}\.tmp")
+    with contextlib.suppress(OSError):
+        for found in path.parent.iterdir():
+            if pattern.fullmatch(found.name):
+                found.unlink(missing_ok=True)
 
 
 def open_input(path: Path, *, allow_pipe: bool = False) -> BinaryIO:
@@ -125,6 +138,10 @@ def stage_file(path: Path, data: bytes, *, mode: int) -> None:
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+
+
+def _start_temp_name(path: Path) -> str:
+    return f".{path.name[:200]}."
 
 
 def _holds(path: Path, content: bytes, mode: int | None) -> bool:

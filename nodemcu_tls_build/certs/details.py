@@ -97,7 +97,7 @@ class Details:
     @property
     def serial_number(self) -> str:
         """Return its serial number in hexadecimal."""
-        return f"{self.certificate.serial_number:x}"
+        return format_serial_number(self.certificate)
 
     @property
     def usages(self) -> list[str] | None:
@@ -191,6 +191,13 @@ def verify_signature(one: Details, issuer: Details) -> bool | None:
     except UnsupportedAlgorithm:
         return None
     return True
+
+
+def format_serial_number(certificate: x509.Certificate) -> str:
+    """Return a serial number in hexadecimal, two digits a byte as openssl prints it."""
+    number = certificate.serial_number
+    digits = f"{abs(number):x}"
+    return f"{'-' if number < 0 else ''}{'0' if len(digits) % 2 else ''}{digits}"
 
 
 def describe_name(name: x509.Name) -> str:

@@ -8,7 +8,12 @@ from typing import Any
 
 from nodemcu_tls_build.certs.details import Details, KeyKind
 from nodemcu_tls_build.certs.finding import Finding
-from nodemcu_tls_build.certs.strength import check_strength
+from nodemcu_tls_build.certs.strength import (
+    BROKEN_DIGESTS,
+    SHA2,
+    check_digest,
+    check_strength,
+)
 from nodemcu_tls_build.memmap import SECTOR
 from nodemcu_tls_build.profile import Profile
 
@@ -17,7 +22,6 @@ STORE_ROOM = SECTOR - 32  # a sector of credentials less its header
 _CHECKED_DIGESTS = {"SHA-224", "SHA-256", "SHA-384", "SHA-512"}  # tls_verify.c
 _EXCHANGES = {"EC": ("ECDHE-ECDSA",), "RSA": ("ECDHE-RSA", "DHE-RSA", "RSA")}
 _ANOTHER_KEY = "Use another kind of key, such as EC secp256r1, or add it to the profile."
-_SHA2 = "Have it issued again with SHA-256."
 _SHORTER = "Leave out what is not needed (the root), use EC keys, or raise {key}."
 
 
@@ -70,17 +74,16 @@ def check_signature(details: Details, where: str, profile: Profile) -> Iterator[
     A root's own signature is read and not checked.
     """
     tls = profile.tls
-    if details.digest in {"MD5", "SHA-1"} and not details.is_self_signed:
-        message = f"{where} is signed with {details.digest}, which is broken: it is refused"
-        yield Finding(message, _SHA2)
+    if broken := list(check_digest(details, where)):
+        yield from broken
     elif details.digest not in tls.digests:
-        broken = " and is broken" if details.digest in {"MD5", "SHA-1"} else ""
-        message = f"{where} is signed with {details.digest}, which tls.digests lacks{broken}"
-        yield Finding(message, _SHA2)
+        remark = " and is broken" if details.digest in BROKEN_DIGESTS else ""
+        message = f"{where} is signed with {details.digest}, which tls.digests lacks{remark}"
+        yield Finding(message, SHA2)
     elif details.digest not in _CHECKED_DIGESTS and not details.is_self_signed:
-        yield Finding(f"{where} is signed with {details.digest}, which is refused", _SHA2)
+        yield Finding(f"{where} is signed with {details.digest}, which is refused", SHA2)
     elif details.is_self_signed and not details.is_ca and details.digest not in _CHECKED_DIGESTS:
-        yield Finding(f"{where} is signed with {details.digest}, which is broken", _SHA2)
+        yield Finding(f"{where} is signed with {details.digest}, which is broken", SHA2)
     if details.signature not in tls.signatures:
         message = f"{where} is signed with {details.signature}, which tls.signatures lacks"
         yield Finding(message, "Have it issued by a CA with another key, or add it to the profile.")

@@ -21,21 +21,18 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from nodemcu_tls_build.certs.details import read_details
+from nodemcu_tls_build.certs.details import format_serial_number, read_details
 from nodemcu_tls_build.certs.finding import Finding
 from nodemcu_tls_build.certs.keys import AskPassphrase, get_spki
 from nodemcu_tls_build.certs.pair import load_pair
-from nodemcu_tls_build.certs.strength import MIN_RSA_BITS
 from nodemcu_tls_build.certs.usage import check_authority
 from nodemcu_tls_build.errors import CertificateError
-from nodemcu_tls_build.files import read_file
 
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
 MARGIN = timedelta(days=1)  # before now, for peers whose clock is late
-_MAX_REQUEST = 64 * 1024
+_ISSUER_HINT = "Give the certificate and the key of a CA; nodemcu-tls cert new-ca makes one."
 _MAX_SERIAL_NUMBER = 2**159 - 1  # as random ones are, RFC 5280
-_BROKEN_DIGESTS = {"md5": "MD5", "sha1": "SHA-1"}
 
 
 class Role(Enum):
@@ -144,7 +141,7 @@ def make_key() -> tuple[PublicKey, bytes]:
 def describe_issued(certificate: x509.Certificate) -> Issued:
     """Return what a manifest says of a certificate."""
     der = certificate.public_bytes(Encoding.DER)
-    return Issued(der, f"{certificate.serial_number:x}", sha256(der).hexdigest())
+    return Issued(der, format_serial_number(certificate), sha256(der).hexdigest())
 
 
 def load_issuer(  # noqa: PLR0913 -- whose, for how long, for whom
@@ -161,7 +158,7 @@ def load_issuer(  # noqa: PLR0913 -- whose, for how long, for whom
     faults = list(_find_issuer_faults(pair.certificates[0]))
     if faults:
         messages = "; ".join(fault.message for fault in faults)
-        raise CertificateError(f"{cert_path} cannot issue: {messages}", faults[0].hint)
+        raise CertificateError(f"{cert_path} cannot issue: {messages}", _ISSUER_HINT)
     return Issuer(pair.certificates, pair.key, days=days, now=now, role=role)
 
 
@@ -171,33 +168,6 @@ def _find_issuer_faults(der: bytes) -> Iterator[Finding]:
         yield Finding("it cannot be decoded", "Copy the certificate again.")
     else:
         yield from check_authority(details, f"the issuer ({details.subject})")
-
-
-def load_request(path: Path) -> PublicKey:
-    """Return the public key of a certificate request; raise ValueError saying what is wrong."""
-    try:
-        data = read_file(path, _MAX_REQUEST)
-    except OSError as error:
-        raise ValueError(f"cannot read the request {path}: {error.strerror}") from error
-    try:
-        load = x509.load_pem_x509_csr if b"-----BEGIN" in data else x509.load_der_x509_csr
-        request = load(data)
-        key, is_signed = request.public_key(), request.is_signature_valid
-        digest = request.signature_hash_algorithm
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise ValueError(f"{path} is no certificate request") from error
-    if digest and digest.name in _BROKEN_DIGESTS:
-        raise ValueError(
-            f"the request {path} is signed with {_BROKEN_DIGESTS[digest.name]}, which is broken: "
-            "make it again with SHA-256 (openssl req -new -sha256)"
-        )
-    if not is_signed:
-        raise ValueError(f"the request {path} is not signed with its own key")
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        return key
-    if isinstance(key, rsa.RSAPublicKey) and key.key_size >= MIN_RSA_BITS:
-        return key
-    raise ValueError(f"the key in the request {path} is neither EC nor RSA of 2048 bits")
 
 
 def make_pem_chain(certificates: tuple[bytes, ...]) -> bytes:

@@ -33,7 +33,13 @@ _HINT = "Make a key: openssl genrsa -out fleet.key 3072; openssl rsa -in fleet.k
 _RSA = PublicKeyAlgorithmOID.RSAES_PKCS1_v1_5
 # The DER of the identifiers of keys that only sign, or only decrypt another way (RFC 4055).
 _OTHER_RSA = tuple(bytes.fromhex(f"06092a864886f70d0101{last}") for last in ("07", "0a"))
-_IDENTIFIER_END = 32  # bytes of a SubjectPublicKeyInfo that its algorithm's identifier is in
+_ENVELOPED_DATA = bytes.fromhex("06092a864886f70d010703")
+_IDENTIFIER_END = 32  # bytes from the start that the identifier is in
+
+
+def is_sealed(data: bytes) -> bool:
+    """Tell what a Sealer has encrypted."""
+    return data[:1] == b"\x30" and _ENVELOPED_DATA in data[:_IDENTIFIER_END]
 
 
 class Sealer:

@@ -12,13 +12,13 @@ from pathlib import Path
 from nodemcu_tls_build.certs.issue import (
     Issued,
     Issuer,
-    load_request,
     make_key,
     make_pem_chain,
     split_pem_chain,
 )
 from nodemcu_tls_build.certs.keys import get_spki, load_key_spki
 from nodemcu_tls_build.certs.seal import Sealer
+from nodemcu_tls_build.certs.signing_request import load_request
 from nodemcu_tls_build.certs.store_write import ROOM, STORE_SIZE, Credentials, make_store
 from nodemcu_tls_build.certs.stored import read_store
 from nodemcu_tls_build.certs.subject import SubjectTemplate
