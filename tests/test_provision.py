@@ -248,6 +248,21 @@ def print_serial_number(cert_path: Path) -> str:
     return result.stdout.strip().partition("=")[2].lower()
 
 
+@pytest.mark.parametrize("number", ["0xabc", "0x80", "1"])
+def test_serial_numbers_as_openssl_prints_them(tmp_path: Path, number: str) -> None:
+    cert, store = tmp_path / "own.crt", tmp_path / "store.bin"
+    openssl = ["openssl", "req", "-new", "-x509", "-newkey", "ec", "-nodes", "-subj", "/CN=own"]
+    openssl += ["-pkeyopt", "ec_paramgen_curve:P-256", "-set_serial", number, "-out", str(cert)]
+    openssl += ["-keyout", str(tmp_path / "own.key")]
+    subprocess.run(openssl, check=True, capture_output=True, timeout=60)
+    printed = print_serial_number(cert)
+    checked = json.loads(succeed("cert", "check", cert, "--json"))
+    assert checked["certificates"][0]["serial_number"] == printed
+    succeed("provision", "--ca", cert, "--out", store)
+    [ca, _] = json.loads(succeed("provision", "show", store, "--json"))["sets"]
+    assert ca["certificates"][0]["serial_number"] == printed
+
+
 def test_show_of_nothing(flash_path: Path) -> None:
     assert succeed("provision", "show", flash_path).count("nothing") == 2
 

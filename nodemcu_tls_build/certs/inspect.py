@@ -97,7 +97,7 @@ def inspect_files(request: CheckRequest) -> Inspection:
     """Return what is in the files, with every finding."""
     with warnings.catch_warnings():  # about encodings that cryptography will refuse one day
         warnings.simplefilter("ignore")
-        contents = read_files(request.paths)
+        contents = read_files(request.paths, allow_pipe=True)
         keys = [*_open_keys(contents, request.ask_passphrase)]
         keys += _open_archives(contents, request.ask_passphrase)
         purpose = request.purpose or _guess_purpose(contents, request.hosts)

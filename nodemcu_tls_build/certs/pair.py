@@ -83,7 +83,7 @@ def load_certificates(path: Path) -> list[Details]:
 
     A private key may be in the file, too; it is not read.
     """
-    contents = read_files([path])
+    contents = read_files([path], allow_pipe=True)
     findings = contents.findings
     if not findings and not contents.certificates:
         findings = [Finding(f"{path} holds no certificate", _CERT_HINT)]
@@ -94,7 +94,7 @@ def load_certificates(path: Path) -> list[Details]:
 
 def _load_key(path: Path, ask_passphrase: AskPassphrase) -> object:
     """Return the one private key in a file, which may hold certificates, too."""
-    contents = read_files([path])
+    contents = read_files([path], allow_pipe=True)
     findings, keys = list(contents.findings), contents.keys
     key: object = None
     if len(keys) > 1:
