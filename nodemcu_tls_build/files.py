@@ -56,6 +56,14 @@ def try_lock(file: int | IO[Any]) -> bool:
     return True
 
 
+def share_lock(file: int | IO[Any]) -> None:
+    """Keep others from locking an open file for themselves alone, until it is closed.
+
+    Waits for one that has it so. Raises OSError on a file system without locks.
+    """
+    fcntl.flock(file, fcntl.LOCK_SH)
+
+
 def write_file(path: Path, data: bytes | str, *, mode: int | None = None) -> bool:
     """Put `data` at `path`, so that a reader sees the old file or the new one, never a part.
 
@@ -100,6 +108,8 @@ def open_input(path: Path, *, allow_pipe: bool = False) -> BinaryIO:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
         if not (stat.S_ISREG(mode) or (allow_pipe and stat.S_ISFIFO(mode))):
             raise OSError(errno.EINVAL, "it is not a regular file")
         os.set_blocking(descriptor, True)
