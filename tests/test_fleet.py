@@ -615,6 +615,16 @@ def test_a_full_disk_is_told(site: Site) -> None:
     site.check_whole(200)
 
 
+def test_a_list_that_there_is_no_room_to_copy(site: Site) -> None:
+    site.write_devices(2000)
+    command = ["bash", "-c", 'ulimit -f 8; exec "$@"', "-", *FLEET, *site.list_args()]
+    result = subprocess.run(command, check=False, capture_output=True, text=True, timeout=LIMIT)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"Error: cannot copy {site.directory / 'devices.csv'} to a ")
+    assert "Hint: Free some space there" in result.stderr
+    assert not site.out.exists()
+
+
 def test_issuers_that_cannot_issue(site: Site, tmp_path: Path) -> None:
     site.write_devices(1)
     leaf: Identity = site.issuer.issue_client("ecdsa", "leaf")
@@ -624,6 +634,8 @@ def test_issuers_that_cannot_issue(site: Site, tmp_path: Path) -> None:
         result = Site(site.directory, identity, files).run()
         assert result.returncode == 1
         assert said in result.stderr
+    hint = "Hint: Give the certificate and the key of a CA; nodemcu-tls cert new-ca makes one.\n"
+    assert hint in Site(site.directory, leaf, leaf.write(tmp_path / "leaf")).run().stderr
     other = Site(site.directory, site.issuer, leaf.write(tmp_path / "leaf"))
     result = other.run("--issuer-cert", site.files.cert_path)
     assert result.returncode == 1

@@ -508,7 +508,7 @@ def test_a_flash_that_an_emulator_has(files: dict[str, Path], flash_path: Path) 
     with flash_path.open("rb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         message = refuse("provision", "--flash", flash_path, *give(files, "ca"))
-    assert "emulator" in message
+    assert f"{flash_path} is in use, by an emulator or by another provision" in message
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,8 @@ def _explain(
     return [
         f"row {row.number}: the file {stray} is there, and the manifest does not tell of it"
         if stray
-        else f"row {row.number}: the device {row.device!r} was issued {issued[row.device]}, not "
+        else f"row {row.number}: the device {row.device!r} was issued "
+        f"{issued.get(row.device, 'something else')}, not "
         f"{recipe.name_subject(row)} in {recipe.find_file(row)}"
         for row, stray in problems
     ]
