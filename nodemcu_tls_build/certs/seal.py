@@ -1,7 +1,7 @@
 """Encrypt files for whoever has an RSA key: CMS EnvelopedData (RFC 5652), which openssl reads.
 
 A new AES-256 key, in CBC mode, for each; it is encrypted with RSA as PKCS#1 1.5 has it. To decrypt:
-openssl cms -decrypt -binary -inform DER -in FILE.cms -inkey KEY -out FILE
+umask 077; openssl cms -decrypt -binary -inform DER -in FILE.cms -inkey KEY -out FILE
 """
 
 from __future__ import annotations
