@@ -7,10 +7,11 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import secrets
 import stat
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 from nodemcu_tls_build.errors import OutputError
 
@@ -55,6 +56,14 @@ def try_lock(file: int | IO[Any]) -> bool:
     return True
 
 
+def share_lock(file: int | IO[Any]) -> None:
+    """Keep others from locking an open file for themselves alone, until it is closed.
+
+    Waits for one that has it so. Raises OSError on a file system without locks.
+    """
+    fcntl.flock(file, fcntl.LOCK_SH)
+
+
 def write_file(path: Path, data: bytes | str, *, mode: int | None = None) -> bool:
     """Put `data` at `path`, so that a reader sees the old file or the new one, never a part.
 
@@ -65,7 +74,7 @@ def write_file(path: Path, data: bytes | str, *, mode: int | None = None) -> boo
     if _holds(path, content, mode):
         return False
     make_directory(path.parent)
-    temp_path = path.with_name(f".{path.name[:200]}.{secrets.token_hex(6)}.tmp")
+    temp_path = path.with_name(f"{_start_temp_name(path)}{secrets.token_hex(6)}.tmp")
     try:
         _create(temp_path, content, mode)
         temp_path.replace(path)
@@ -77,16 +86,45 @@ def write_file(path: Path, data: bytes | str, *, mode: int | None = None) -> boo
     return True
 
 
-def read_file(path: Path, limit: int) -> bytes:
-    """Return the contents of a regular file.
+def remove_leftovers(path: Path) -> None:
+    """Remove what `write_file` left of this file when it was killed.
 
-    Raises OSError when it cannot be read, when it is no regular file, which might never end, and
-    when it has more than `limit` bytes.
+    The caller sees to it that nobody writes the file meanwhile.
+    """
+    pattern = re.compile(rf"{re.escape(_start_temp_name(path))}[0-9a-f]{{12}}\.tmp")
+    with contextlib.suppress(OSError):
+        for found in path.parent.iterdir():
+            if pattern.fullmatch(found.name):
+                found.unlink(missing_ok=True)
+
+
+def open_input(path: Path, *, allow_pipe: bool = False) -> BinaryIO:
+    """Open a regular file to read, or a pipe where that is allowed, whose writer is waited for.
+
+    A pipe that nobody has open to write is empty. Raises OSError for other files, which might
+    never end, and for those that cannot be read.
     """
     # Without O_NONBLOCK the open would wait for somebody to write to a named pipe.
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not (stat.S_ISREG(mode) or (allow_pipe and stat.S_ISFIFO(mode))):
             raise OSError(errno.EINVAL, "it is not a regular file")
+        os.set_blocking(descriptor, True)
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_file(path: Path, limit: int, *, allow_pipe: bool = False) -> bytes:
+    """Return the contents of a file that `open_input` opens.
+
+    Raises OSError as that does, and when there are more than `limit` bytes.
+    """
+    with open_input(path, allow_pipe=allow_pipe) as file:
         data = file.read(limit + 1)
     if len(data) > limit:
         raise OSError(errno.EFBIG, f"it has more than {limit:,} bytes")
@@ -110,6 +148,10 @@ def stage_file(path: Path, data: bytes, *, mode: int) -> None:
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+
+
+def _start_temp_name(path: Path) -> str:
+    return f".{path.name[:200]}."
 
 
 def _holds(path: Path, content: bytes, mode: int | None) -> bool:

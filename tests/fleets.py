@@ -79,7 +79,7 @@ class Site:
             assert sha256(data).hexdigest() == entry["sha256"]
         files = {str(p.relative_to(self.out)) for p in self.out.rglob("*") if p.is_file()}
         told = {entry["file"] for entry in entries.values()}
-        assert files == told | {"manifest.jsonl", ".lock"}
+        assert files == told | {"fleet.json", "manifest.jsonl", ".lock"}
         return entries
 
 

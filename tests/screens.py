@@ -94,8 +94,8 @@ class Terminal:
         self.shown = ScreenText()
         self._decoder = codecs.getincrementaldecoder("utf-8")()
 
-    def type(self, keys: str) -> None:
-        os.write(self._screen, keys.encode())
+    def type(self, keys: str | bytes) -> None:
+        os.write(self._screen, keys.encode() if isinstance(keys, str) else keys)
 
     def wait_for(self, text: str, count: int = 1) -> str:
         """Wait until the screen has this text so many times; return all that it shows."""

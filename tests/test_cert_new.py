@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -242,11 +244,11 @@ def test_interrupted_writing_leaves_what_was(
             reached.append((tmp_path / "a").read_bytes())
             raise failure
 
-    def link_until_last(source: Path, target: Path) -> None:
+    def link_until_last(source: Path, target: Path, **options: bool) -> None:
         if not links:
             raise OSError(1, "Operation not permitted")
         fail(target)
-        link(source, target)
+        link(source, target, **options)
 
     def rename_until_last(self: Path, target: Path) -> Path:
         fail(target)
@@ -258,6 +260,70 @@ def test_interrupted_writing_leaves_what_was(
         write_together(files, replace=has_old)
     assert reached[0] == b"new"
     assert list_all(tmp_path) == before
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from nodemcu_tls_build.cli import main
+left = int(sys.argv.pop(1))
+def kill_at(call):
+    def count(*args, **options):
+        global left
+        left -= 1
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return call(*args, **options)
+    return count
+os.link, Path.rename = kill_at(os.link), kill_at(Path.rename)
+main()
+"""
+
+
+@pytest.mark.parametrize("force", [False, True], ids=["new", "replaced"])
+def test_killed_while_writing(tmp_path: Path, force: bool) -> None:
+    """A run that gets the next time to write removes what is left, and no run before."""
+    succeed("cert", "new-ca", "--out", tmp_path)
+    args = ["cert", "new-client", *("one", "two", "three"), "--out", str(tmp_path)]
+    names = {"ca.crt", "ca.key"}
+    if force:
+        succeed(*args)
+        args.append("--force")
+        names |= {path.name for path in tmp_path.iterdir()}
+    (tmp_path / ".0123.tmp").write_bytes(b"of somebody else")
+    names.add(".0123.tmp")
+    for count in (1, 4, 6):
+        killed = subprocess.run(
+            [sys.executable, "-c", KILLED, str(count), *args, "--force"], check=False, timeout=60
+        )
+        assert killed.returncode == -signal.SIGKILL
+        left = {path.name for path in tmp_path.iterdir() if path.name.startswith(".")}
+        assert len(left) > 6
+        if force:  # each is the old one or the new one
+            assert names <= {path.name for path in tmp_path.iterdir()}
+    with open_directory(tmp_path) as somebody_writing:
+        fcntl.flock(somebody_writing, fcntl.LOCK_SH)
+        succeed("cert", "new-client", "four", "--out", tmp_path)
+        assert left <= {path.name for path in tmp_path.iterdir()}
+    succeed("cert", "new-client", "five", "--out", tmp_path)
+    hidden = {path.name for path in tmp_path.iterdir() if path.name.startswith(".")}
+    assert hidden == {".0123.tmp"}
+    succeed(*args, "--force")
+    made = {
+        f"{name}.{end}"
+        for name in ("one", "two", "three", "four", "five")
+        for end in ("crt", "key")
+    }
+    assert {path.name for path in tmp_path.iterdir()} == names | made
+
+
+@contextmanager
+def open_directory(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def test_a_signal_while_writing(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -41,19 +42,25 @@ def test_each_device_gets_its_own(site: Site) -> None:
     text = site.issue(
         "--subject", "CN={device},OU={place},O=Example", "--ca", site.directory / "ca.crt"
     )
-    assert text == f"Issued 70 devices a certificate in {site.out}.\n"
+    end = f"{site.issuer.certificate.not_valid_after_utc:%Y-%m-%d}"
+    assert text == (
+        f"Issued 70 devices a certificate in {site.out}.\n"
+        f"Valid until {end}, as the issuer's certificate: 3650 days were asked for.\n"
+    )
     entries = site.check_whole(70)
     keys = set()
     for device, entry in entries.items():
-        assert set(entry) == {"device", "serial_number", "fingerprint", "file", "sha256"}
+        told = {"device", "subject", "serial_number", "fingerprint", "file", "sha256"}
+        assert set(entry) == told
         path = site.out / entry["file"]
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         credentials, certificate = read_image(path)
         keys.add(credentials.key)
         number = int(device[4:])
         subject = f"CN={device},OU=Hall {number % 3},O=Example"
-        assert certificate.subject.rfc4514_string() == subject
-        assert f"{certificate.serial_number:x}" == entry["serial_number"]
+        assert certificate.subject.rfc4514_string() == entry["subject"] == subject
+        length = (certificate.serial_number.bit_length() + 7) // 8
+        assert certificate.serial_number.to_bytes(length).hex() == entry["serial_number"]
         assert certificate.fingerprint(hashes.SHA256()).hex() == entry["fingerprint"]
         certificate.verify_directly_issued_by(site.issuer.certificate)
         assert [len(found.certificates) for found in describe(credentials)] == [1, 1]
@@ -169,6 +176,41 @@ def test_encrypted_stores(site: Site, tmp_path: Path, form: str) -> None:
     assert "Issued 0 devices" in site.issue("--encrypt-to", given)
 
 
+def test_encrypted_to_a_key_in_pkcs1(site: Site, tmp_path: Path) -> None:
+    key = make_key("rsa")
+    form = serialization.PublicFormat.PKCS1
+    (tmp_path / "public.pem").write_bytes(key.public_key().public_bytes(PEM, form))
+    site.write_devices(1)
+    site.issue("--encrypt-to", tmp_path / "public.pem")
+    site.check_whole(1)
+
+
+@pytest.mark.parametrize("algorithm", ["RSA-PSS", "RSA"])
+@pytest.mark.parametrize("form", ["key", "key in DER", "certificate", "certificate in DER"])
+def test_only_keys_that_decrypt(site: Site, tmp_path: Path, algorithm: str, form: str) -> None:
+    key, given = tmp_path / "recipient.key", tmp_path / "recipient"
+    openssl = ["openssl", "genpkey", "-algorithm", algorithm, "-pkeyopt", "rsa_keygen_bits:2048"]
+    subprocess.run([*openssl, "-out", key], check=True, capture_output=True)
+    command = ["openssl", "pkey", "-pubout"]
+    if form.startswith("certificate"):
+        command = ["openssl", "req", "-new", "-x509", "-subj", "/CN=recipient"]
+    command += ["-outform", "DER" if form.endswith("DER") else "PEM"]
+    given_as = "-key" if form.startswith("certificate") else "-in"
+    subprocess.run([*command, given_as, key, "-out", given], check=True, capture_output=True)
+    site.write_devices(1)
+    if algorithm == "RSA-PSS":
+        result = site.run("--encrypt-to", given)
+        assert result.returncode == 1
+        assert "nobody could decrypt what is encrypted to it\nHint: Make a key" in result.stderr
+        assert not site.out.exists()
+        return
+    site.issue("--encrypt-to", given)
+    sealed, store = site.out / "stores/dev-00000.bin.cms", tmp_path / "store.bin"
+    decrypt = ["openssl", "cms", "-decrypt", "-binary", "-inform", "DER", "-inkey", key]
+    subprocess.run([*decrypt, "-in", sealed, "-out", store], check=True, capture_output=True)
+    assert read_image(store)[1].subject.rfc4514_string() == "CN=dev-00000"
+
+
 @pytest.mark.parametrize("what", ["ec", "private", "small", "rubbish", "none"])
 def test_recipients_that_are_none(site: Site, tmp_path: Path, what: str) -> None:
     path = tmp_path / "recipient.pem"
@@ -235,6 +277,12 @@ def test_a_torn_last_line(site: Site) -> None:
         assert site.check_whole(40) == before  # the files tell what the lines said
 
 
+def read_whole_lines(manifest: Path) -> set[str]:
+    """Return the devices of the lines that have an end."""
+    lines = manifest.read_text().splitlines(keepends=True)
+    return {json.loads(line)["device"] for line in lines if line.endswith("\n")}
+
+
 def test_lost_lines_of_files_that_tell_nothing(site: Site, tmp_path: Path) -> None:
     path = tmp_path / "public.pem"
     path.write_bytes(make_key("rsa").public_key().public_bytes(PEM, SPKI))
@@ -243,9 +291,245 @@ def test_lost_lines_of_files_that_tell_nothing(site: Site, tmp_path: Path) -> No
     before = site.check_whole(4)
     manifest = site.out / "manifest.jsonl"
     manifest.write_bytes(manifest.read_bytes()[:-9])
+    lost = before.keys() - read_whole_lines(manifest)
+    [file] = [before[device]["file"] for device in lost]
+    result = site.run("--encrypt-to", path)
+    assert result.returncode == 1
+    assert f"the file {file} is there, and the manifest does not tell of it" in result.stderr
+    assert "Move the files away" in result.stderr
+    (site.out / file).rename(tmp_path / "away")
     assert "Issued 1 device a" in site.issue("--encrypt-to", path)
     after = site.check_whole(4)
-    assert len([device for device in before if after[device] != before[device]]) == 1
+    assert {device for device in before if after[device] != before[device]} == lost
+
+
+@pytest.mark.parametrize("what", ["rubbish", "directory", "link", "other kind", "other issuer"])
+def test_nothing_that_is_there_is_written_over(site: Site, tmp_path: Path, what: str) -> None:
+    site.write_devices(4)
+    site.issue()
+    before = site.check_whole(4)
+    manifest = site.out / "manifest.jsonl"
+    lines = manifest.read_text().splitlines(keepends=True)
+    manifest.write_text("".join(line for line in lines if "dev-00002" not in line))
+    path = site.out / "stores/dev-00002.bin"
+    if what == "other kind":
+        path = path.rename(path.with_name("dev-00002.bin.cms"))
+    elif what == "other issuer":
+        other = make_site(tmp_path / "other")
+        other.write_devices(4)
+        other.issue()
+        path.write_bytes((other.out / "stores/dev-00002.bin").read_bytes())
+    else:
+        path.unlink()
+        if what == "directory":
+            path.mkdir()
+        elif what == "link":
+            path.symlink_to("nowhere")
+        else:
+            path.write_bytes(b"rubbish")
+    seen = path.lstat()
+    site.write_devices(6)
+    result = site.run()
+    assert result.returncode == 1
+    assert f"  - row 4: the file stores/{path.name} is there, and" in result.stderr
+    assert (path.lstat().st_ino, path.lstat().st_mtime_ns) == (seen.st_ino, seen.st_mtime_ns)
+    assert len(site.read_manifest()) == 3
+    assert len([*(site.out / "stores").iterdir()]) == 4
+    path.rename(tmp_path / "away")
+    assert "Issued 3 devices" in site.issue()
+    after = site.check_whole(6)
+    assert {device for device in before if after[device] != before[device]} == {"dev-00002"}
+
+
+def test_options_that_differ_from_the_first_runs(site: Site, tmp_path: Path) -> None:
+    public, other_public = tmp_path / "public.pem", tmp_path / "other.pem"
+    for path in (public, other_public):
+        path.write_bytes(make_key("rsa").public_key().public_bytes(PEM, SPKI))
+    middle = site.issuer.issue_authority("ecdsa", "Middle")
+    other = make_authority("ecdsa", "Other").write(tmp_path / "other")
+    below = middle.write(tmp_path / "below")
+    site.write_devices(2)
+    first = ("--subject", "CN={device}", "--encrypt-to", public)
+    site.issue(*first)
+    before = site.check_whole(2)
+    site.write_devices(4)
+    by_other = ("--issuer-cert", other.cert_path, "--issuer-key", other.key_path)
+    by_middle = ("--issuer-cert", below.cert_path, "--issuer-key", below.key_path)
+    for args, names in (
+        ((), ["encrypt-to"]),
+        (("--encrypt-to", other_public), ["encrypt-to"]),
+        ((*first, *by_other), ["issuer-cert"]),
+        ((*first, *by_middle), ["issuer-cert"]),
+        ((*first, "--days", "9"), ["days"]),
+        ((*first, "--ca", site.directory / "ca.crt"), ["ca"]),
+        ((*first, "--subject", "CN=x {device}", "--days", "10"), ["subject", "days"]),
+    ):
+        result = site.run(*args)
+        assert (result.returncode, result.stdout) == (1, "")
+        said = [line.split()[1] for line in result.stderr.splitlines() if "  - --" in line]
+        assert said == [f"--{name}" for name in names], result.stderr
+        assert "Hint: Repeat the options of the first run, or give another --out." in result.stderr
+    assert "--days was 3650, and now is 9" in site.run(*first, "--days", "9").stderr
+    said_of_none = site.run().stderr
+    assert "--encrypt-to was " in said_of_none
+    assert "..., and now is not given" in said_of_none
+    assert site.check_whole(2) == before
+    site.issue(*first)
+    site.check_whole(4)
+
+
+def test_a_damaged_fleet_json(site: Site) -> None:
+    site.write_devices(1)
+    site.issue()
+    for text in ("", "[]", "{}", "\xff"):
+        (site.out / "fleet.json").write_text(text, encoding="latin-1")
+        result = site.run()
+        assert result.returncode == 1
+        assert "fleet.json is damaged" in result.stderr
+    (site.out / "fleet.json").unlink()
+    assert "Issued 0 devices" in site.issue()
+    site.check_whole(1)
+
+
+def test_rows_that_were_issued_something_else(site: Site) -> None:
+    args = ("--subject", "CN={device},OU={place}")
+    (site.directory / "b.csr").write_bytes(make_request(ec.generate_private_key(ec.SECP256R1())))
+    site.write_table("device,place,csr\na,Hall 1,\nb,Hall 2,\nc,Hall 3,\n")
+    site.issue(*args)
+    before = site.check_whole(3)
+    site.write_table("device,place,csr\na,Hall 9,\nb,Hall 2,b.csr\nd,new,\nc,Hall 3,\n")
+    result = site.run(*args)
+    assert result.returncode == 1
+    assert [line for line in result.stderr.splitlines() if line.startswith("  - ")] == [
+        "  - row 2: the device 'a' was issued CN=a,OU=Hall 1 in stores/a.bin, not "
+        "CN=a,OU=Hall 9 in stores/a.bin",
+        "  - row 3: the device 'b' was issued CN=b,OU=Hall 2 in stores/b.bin, not "
+        "CN=b,OU=Hall 2 in certificates/b.pem",
+    ]
+    assert site.check_whole(3) == before
+    rows = "".join(f"n{number},x,\n" for number in range(30))
+    site.write_table(f"device,place,csr\n{rows}")
+    site.issue(*args)
+    site.write_table("device,place,csr\n" + rows.replace("x", "y"))
+    problems = [line for line in site.run(*args).stderr.splitlines() if line.startswith("  - ")]
+    assert (len(problems), problems[-1]) == (21, "  - and 10 more")
+
+
+def test_stores_that_would_not_fit(tmp_path: Path) -> None:
+    """A row that is refused could not have been issued, or only by chance: by a few bytes."""
+    identity = make_authority("rsa-4096", "Root")
+    for number in range(2):
+        identity = identity.issue_authority("rsa-4096", f"Level {number}")
+    files = identity.write(tmp_path / "issuer")
+    files.cert_path.write_bytes(make_pem(identity.certificate, *identity.chain))
+    site = Site(tmp_path, identity, files)
+    template = ",".join(["CN={device}", *(f"OU={{o{number}}}" for number in range(9))])
+    header = ",".join(["device", *(f"o{number}" for number in range(9))])
+
+    def make_row(name: str, length: int) -> str:
+        parts = [length * (n + 1) // 9 - length * n // 9 for n in range(9)]
+        return ",".join([name, *("x" * part for part in parts)])
+
+    def run(*lengths: int) -> list[str]:
+        rows = [make_row(f"d{number:04}", length) for number, length in enumerate(lengths)]
+        site.write_table("\n".join([header, *rows, ""]))
+        result = site.run("--subject", template)
+        assert result.returncode == 0 or not site.out.exists()
+        return [line for line in result.stderr.splitlines() if line.startswith("  - ")]
+
+    refused = run(*range(9, 2000))
+    found = re.match(r"  - row (\d+): its certificates and key would take (4,\d+) ", refused[0])
+    assert found
+    assert refused[0].endswith(" bytes in flash, their sector holds 4,064")
+    longest = 9 + int(found[1]) - 2 - 1
+    assert run(*[longest] * 40) == []
+    sizes = [measure_records(path) for path in (site.out / "stores").iterdir()]
+    assert len(sizes) == 40
+    assert 4064 - 8 <= max(sizes) <= 4064
+
+
+def measure_records(path: Path) -> int:
+    credentials, _ = read_image(path)
+    parts = [*credentials.certificates, credentials.key]
+    return sum(4 + len(part) for part in parts)
+
+
+@pytest.mark.parametrize("way", ["/dev/stdin", "<(...)"])
+def test_a_list_through_a_pipe(site: Site, way: str) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    (site.directory / "b.csr").write_bytes(make_request(key))
+    site.write_table("device,csr\na,\nb,b.csr\n")
+    command = {
+        "/dev/stdin": 'cat devices.csv | "$@" --csv /dev/stdin',
+        "<(...)": '"$@" --csv <(sleep 0.3; cat devices.csv)',
+    }[way]
+    result = subprocess.run(
+        ["bash", "-c", command, "-", *FLEET, *site.list_args()],
+        check=False,
+        cwd=site.directory,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert set(site.check_whole(2)) == {"a", "b"}
+
+
+def test_a_pipe_that_nobody_writes_to(site: Site) -> None:
+    os.mkfifo(site.directory / "devices.csv")
+    result = site.run()
+    assert result.returncode == 1
+    assert "row 1: it is empty" in result.stderr
+
+
+def test_a_list_that_changes_while_it_is_issued(site: Site) -> None:
+    site.write_devices(1500)
+    process = subprocess.Popen(
+        [*FLEET, *site.list_args("--jobs", "1")],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    stores = site.out / "stores"
+    while process.poll() is None and not (stores.exists() and any(stores.iterdir())):
+        time.sleep(0.001)
+    site.write_table("device,place\n" + "dev-00000,x\n" * 1500)
+    assert process.wait(LIMIT) == 0
+    site.check_whole(1500)
+
+
+def test_until_when_certificates_are_valid_is_told(tmp_path: Path) -> None:
+    issuer = make_authority("ecdsa", end=timedelta(days=9))
+    site = Site(tmp_path, issuer, issuer.write(tmp_path / "issuer"))
+    site.write_devices(1)
+    text = site.issue("--days", "5")
+    end = datetime.now(UTC) + timedelta(days=5)
+    assert f"\nValid until {end:%Y-%m-%d}.\n" in text
+    assert site.issue("--days", "5").count("\n") == 1
+    report = json.loads(site.issue("--out", tmp_path / "cut", "--json"))
+    _, certificate = read_image(tmp_path / "cut/stores/dev-00000.bin")
+    assert report["not_after"] == certificate.not_valid_after_utc.isoformat()
+    assert report["ends_with_issuer"]
+
+
+def test_the_manifest_checks_all_files(site: Site) -> None:
+    """The README's command: sha256sum, fed from the manifest."""
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    [command] = re.findall(r"^    (sed .*manifest.jsonl \| sha256sum .*)$", readme, re.MULTILINE)
+    names = ["a/b", "Zähler 7", "a,b+c=d", '"quoted"', "per%cent", 'x", "file": "y']
+    site.write_table("device\n" + "".join('"' + n.replace('"', '""') + '"\n' for n in names))
+    site.issue()
+
+    def check() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-c", command], check=False, cwd=site.out, capture_output=True, text=True
+        )
+
+    assert (check().returncode, check().stdout, check().stderr) == (0, "", "")
+    with (site.out / "stores/per%25cent.bin").open("r+b") as file:
+        file.write(b"x")
+    assert check().returncode == 1
+    assert check().stdout == "stores/per%25cent.bin: FAILED\n"
 
 
 def test_files_between_two_names_are_given_theirs(site: Site) -> None:
@@ -294,6 +578,7 @@ def test_one_at_a_time(site: Site) -> None:
         result = site.run()
     assert result.returncode == 1
     assert "another fleet is being issued" in result.stderr
+    assert [path.name for path in site.out.iterdir()] == [".lock"]  # nothing of its own yet
 
 
 def test_an_interrupt_leaves_what_was_done(site: Site) -> None:
@@ -330,6 +615,16 @@ def test_a_full_disk_is_told(site: Site) -> None:
     site.check_whole(200)
 
 
+def test_a_list_that_there_is_no_room_to_copy(site: Site) -> None:
+    site.write_devices(2000)
+    command = ["bash", "-c", 'ulimit -f 8; exec "$@"', "-", *FLEET, *site.list_args()]
+    result = subprocess.run(command, check=False, capture_output=True, text=True, timeout=LIMIT)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"Error: cannot copy {site.directory / 'devices.csv'} to a ")
+    assert "Hint: Free some space there" in result.stderr
+    assert not site.out.exists()
+
+
 def test_issuers_that_cannot_issue(site: Site, tmp_path: Path) -> None:
     site.write_devices(1)
     leaf: Identity = site.issuer.issue_client("ecdsa", "leaf")
@@ -339,6 +634,8 @@ def test_issuers_that_cannot_issue(site: Site, tmp_path: Path) -> None:
         result = Site(site.directory, identity, files).run()
         assert result.returncode == 1
         assert said in result.stderr
+    hint = "Hint: Give the certificate and the key of a CA; nodemcu-tls cert new-ca makes one.\n"
+    assert hint in Site(site.directory, leaf, leaf.write(tmp_path / "leaf")).run().stderr
     other = Site(site.directory, site.issuer, leaf.write(tmp_path / "leaf"))
     result = other.run("--issuer-cert", site.files.cert_path)
     assert result.returncode == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 from pki import Identity, make_authority, make_key, make_pem
 
-from nodemcu_tls_build.certs.pair import Pair, load_pair
+from nodemcu_tls_build.certs.pair import Pair, load_client_pair, load_pair
 from nodemcu_tls_build.errors import CertificateError
 
 PEM, DER = serialization.Encoding.PEM, serialization.Encoding.DER
@@ -152,3 +153,58 @@ def test_certificates_that_are_of_no_use(tmp_path: Path, client: Identity, text:
     damaged = re.sub(rb"\n.", b"\nA", pem, count=2)
     assert "cert, line 1: the certificate cannot be decoded" in refuse(tmp_path, damaged, text)
     assert "expired on" in refuse(tmp_path, pem, text, days=40)
+
+
+def find_client_faults(tmp_path: Path, *options: str, config: str) -> list[str]:
+    """Have openssl make a pair below a CA; return why it is not for a device."""
+    (tmp_path / "config").write_text(config)
+
+    def openssl(command: str) -> None:
+        subprocess.run(["openssl", *command.split()], cwd=tmp_path, check=True, timeout=60)
+
+    openssl("req -new -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -subj /CN=ca -sha1")
+    openssl("req -new -newkey rsa:2048 -nodes -keyout key -out request -subj /CN=client")
+    issue = "x509 -req -in request -CA ca.crt -CAkey ca.key -extfile config -out own.crt"
+    openssl(" ".join([issue, *options]))
+    text = (tmp_path / "own.crt").read_bytes() + (tmp_path / "ca.crt").read_bytes()
+    (tmp_path / "cert").write_bytes(text)
+    paths = tmp_path / "cert", tmp_path / "key"
+    load_pair(*paths, now=datetime.now(UTC), ask_passphrase=lambda _: None)
+    try:
+        load_client_pair(*paths, now=datetime.now(UTC), ask_passphrase=lambda _: None)
+    except CertificateError as error:
+        assert error.hint
+        return error.message.replace(f"{tmp_path}/", "").splitlines()
+    return []
+
+
+OWN = "cert: the certificate (CN=client)"
+PURPOSE = f"{OWN} is not for clients by its extended key usage"
+USAGE = f"{OWN} may not sign a handshake by its key usage"
+OF_A_CA = f"{OWN} is that of a CA, whose key does not belong on a device"
+
+
+@pytest.mark.parametrize(
+    ("config", "faults"),
+    [
+        ("basicConstraints=CA:FALSE", []),
+        ("extendedKeyUsage=serverAuth,clientAuth\nkeyUsage=digitalSignature", []),
+        ("extendedKeyUsage=anyExtendedKeyUsage", []),
+        ("extendedKeyUsage=serverAuth", [PURPOSE]),
+        ("keyUsage=keyEncipherment", [USAGE]),
+        ("basicConstraints=CA:TRUE\nkeyUsage=digitalSignature,keyCertSign", [OF_A_CA]),
+        (
+            "basicConstraints=CA:TRUE\nkeyUsage=keyCertSign\nextendedKeyUsage=serverAuth",
+            ["cert cannot be used:", f"  {OF_A_CA}", f"  {PURPOSE}", f"  {USAGE}"],
+        ),
+    ],
+)
+def test_pairs_that_are_not_for_devices(tmp_path: Path, config: str, faults: list[str]) -> None:
+    assert find_client_faults(tmp_path, config=config) == faults
+
+
+@pytest.mark.parametrize(("digest", "name"), [("-sha1", "SHA-1"), ("-md5", "MD5")])
+def test_pairs_signed_with_broken_digests(tmp_path: Path, digest: str, name: str) -> None:
+    """The root is signed with SHA-1, too, which harms nobody."""
+    said = f"cert: certificate 1 (CN=client) is signed with {name}, which is broken: it is refused"
+    assert find_client_faults(tmp_path, digest, config="") == [said]

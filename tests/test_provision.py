@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import stat
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -233,8 +236,31 @@ def test_show_names_what_is_stored(
     assert report["offset"] == START
     own = report["sets"][1]
     assert own["private_key"] == {"kind": "EC secp256r1", "fits": True}
-    assert own["certificates"][0]["serial_number"] == f"{client.certificate.serial_number:x}"
+    printed = print_serial_number(files["cert"])
+    assert own["certificates"][0]["serial_number"] == printed
     assert report["sectors"][1]["in_force"] == 0
+
+
+def print_serial_number(cert_path: Path) -> str:
+    """Return a certificate's serial number as openssl prints it, in small letters."""
+    command = ["openssl", "x509", "-in", cert_path, "-noout", "-serial"]
+    result = subprocess.run(command, check=True, capture_output=True, text=True)
+    return result.stdout.strip().partition("=")[2].lower()
+
+
+@pytest.mark.parametrize("number", ["0xabc", "0x80", "1"])
+def test_serial_numbers_as_openssl_prints_them(tmp_path: Path, number: str) -> None:
+    cert, store = tmp_path / "own.crt", tmp_path / "store.bin"
+    openssl = ["openssl", "req", "-new", "-x509", "-newkey", "ec", "-nodes", "-subj", "/CN=own"]
+    openssl += ["-pkeyopt", "ec_paramgen_curve:P-256", "-set_serial", number, "-out", str(cert)]
+    openssl += ["-keyout", str(tmp_path / "own.key")]
+    subprocess.run(openssl, check=True, capture_output=True, timeout=60)
+    printed = print_serial_number(cert)
+    checked = json.loads(succeed("cert", "check", cert, "--json"))
+    assert checked["certificates"][0]["serial_number"] == printed
+    succeed("provision", "--ca", cert, "--out", store)
+    [ca, _] = json.loads(succeed("provision", "show", store, "--json"))["sets"]
+    assert ca["certificates"][0]["serial_number"] == printed
 
 
 def test_show_of_nothing(flash_path: Path) -> None:
@@ -281,8 +307,7 @@ def test_what_does_not_fit_is_refused(flash_path: Path, tmp_path: Path) -> None:
 
 
 def test_only_credentials_are_written_over(files: dict[str, Path], flash_path: Path) -> None:
-    flash = bytearray(flash_path.read_bytes())
-    flash[0x10000:0x10040] = b"\xff" * 64  # no firmware of ours
+    flash = bytearray(b"\xff" * MIB)  # no firmware yet
     flash_path.write_bytes(flash)
     succeed("provision", "--flash", flash_path, *give(files, "ca"))
     flash[START + 3 * SECTOR : END] = b"a" * SECTOR
@@ -290,6 +315,175 @@ def test_only_credentials_are_written_over(files: dict[str, Path], flash_path: P
     message = refuse("provision", "--flash", flash_path, *give(files, "ca"))
     assert "something else where the credentials belong" in message
     assert flash_path.read_bytes() == bytes(flash)
+
+
+@pytest.mark.parametrize("grown", [False, True])
+def test_firmware_of_others_and_pieces_of_ours(
+    files: dict[str, Path], flash_path: Path, tmp_path: Path, grown: bool
+) -> None:
+    piece = (tmp_path / "build/0x00000.bin").read_bytes()
+    others = make_nodemcu(tmp_path / "nodemcu.bin")
+    for content in (piece, others):
+        before = content.ljust(MIB, b"\xff") if grown else content
+        flash_path.write_bytes(before)
+        message = refuse("provision", "--flash", flash_path, *give(files, "ca"))
+        assert f"{flash_path} has no firmware of this project" in message
+        assert "--format nodemcu" in message
+        assert flash_path.read_bytes() == before
+
+
+def test_a_nodemcu_image_that_ends_too_early(files: dict[str, Path], tmp_path: Path) -> None:
+    path = tmp_path / "nodemcu.bin"
+    whole = make_nodemcu(path)
+    args = ("provision", "--format", "nodemcu", "--flash", path, *give(files, "ca"))
+    for length in (0x100, 0x11000, 0x12FFF):
+        path.write_bytes(whole[:length])
+        assert f"{path} ends at {length:#x}, before the sectors of NodeMCU" in refuse(*args)
+        assert path.stat().st_size == length
+    path.write_bytes(whole[:0x13000])
+    succeed(*args)
+    assert path.stat().st_size == 0x13000
+
+
+def test_a_link_stays_and_what_it_leads_to_is_written(
+    files: dict[str, Path], flash_path: Path, tmp_path: Path
+) -> None:
+    link, store = tmp_path / "link.bin", tmp_path / "store.bin"
+    (tmp_path / "middle").symlink_to("flash.bin")
+    link.symlink_to("middle")
+    assert f"{flash_path}: wrote" in succeed("provision", "--flash", link, *give(files, "ca"))
+    assert get_states(flash_path.read_bytes())[0] == ["valid", "erased"]
+    link.unlink()
+    store.write_bytes(b"old")
+    link.symlink_to(store)
+    succeed("provision", "--out", link, "--force", *give(files, "ca"))
+    assert link.is_symlink()
+    assert store.stat().st_size == 4 * SECTOR
+    link.unlink()
+    link.symlink_to(link)
+    refuse("provision", "--flash", link, *give(files, "ca"))
+
+
+def test_leftovers_of_runs_that_were_killed(
+    files: dict[str, Path], flash_path: Path, tmp_path: Path
+) -> None:
+    args = [*map(str, ("provision", "--flash", flash_path)), *map(str, give(files, "cert", "key"))]
+    code = (
+        "import os, signal\n"
+        "from pathlib import Path\n"
+        "Path.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "from nodemcu_tls_build.cli import main\n"
+        "main()\n"
+    )
+    before = flash_path.read_bytes()
+    result = subprocess.run([sys.executable, "-c", code, *args], check=False, timeout=60)
+    assert result.returncode == -signal.SIGKILL
+    [left] = tmp_path.glob(".flash.bin.*.tmp")
+    assert stat.S_IMODE(left.stat().st_mode) == 0o600
+    others = [tmp_path / name for name in (".other.bin.0123456789ab.tmp", ".flash.bin.tmp")]
+    for other in others:
+        other.write_bytes(b"of others")
+    assert flash_path.read_bytes() == before
+    succeed(*args)
+    assert not left.exists()
+    assert all(other.exists() for other in others)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "directory", "link to a device"])
+def test_only_regular_files_are_replaced(files: dict[str, Path], tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "store.bin"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path = Path(os.ttyname(os.openpty()[1]))
+    elif kind == "directory":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/null")
+    before = path.lstat()
+    message = refuse("provision", "--out", path, "--force", *give(files, "ca"))
+    assert "is not a regular file: it is not replaced" in message
+    assert (path.lstat().st_mode, path.lstat().st_ino) == (before.st_mode, before.st_ino)
+
+
+def test_a_store_that_is_encrypted(files: dict[str, Path], tmp_path: Path) -> None:
+    store, sealed = tmp_path / "store.bin", tmp_path / "store.bin.cms"
+    recipient = make_authority("rsa").write(tmp_path / "recipient")
+    succeed("provision", "--out", store, *give(files, "cert", "key"))
+    openssl = ["openssl", "cms", "-encrypt", "-binary", "-outform", "DER", "-aes256"]
+    subprocess.run(
+        [*openssl, "-in", store, "-out", sealed, recipient.cert_path], check=True, timeout=60
+    )
+    for args in (("provision", "--store", sealed, "--out", tmp_path / "x"), (*SHOW, sealed)):
+        message = refuse(*args)
+        assert f"{sealed} is encrypted\n" in message
+    command = message.partition("Decrypt it first: ")[2].replace("KEY", str(recipient.key_path))
+    before = store.read_bytes()
+    store.unlink()
+    subprocess.run(["bash", "-c", command], check=True, timeout=60)
+    assert store.read_bytes() == before
+    assert stat.S_IMODE(store.stat().st_mode) == 0o600
+
+
+SHOW = ("provision", "show")
+
+
+def test_a_store_of_the_other_format(files: dict[str, Path], tmp_path: Path) -> None:
+    for made, other in (("ntls", "nodemcu"), ("nodemcu", "ntls")):
+        store = tmp_path / made
+        succeed("provision", "--out", store, "--format", made, *give(files, "ca"))
+        message = refuse(*SHOW, store, "--format", other)
+        assert f"`nodemcu-tls provision show --format {made}` reads it." in message
+        succeed(*SHOW, store, "--format", made)
+
+
+def test_damaged_text_in_nodemcus_sectors(tmp_path: Path) -> None:
+    text = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    sector = struct.pack("<32sH", b"certificate", len(text)) + text
+    store = tmp_path / "store.bin"
+    store.write_bytes(sector.ljust(2 * SECTOR, b"\xff"))
+    assert "unreadable" in succeed(*SHOW, store, "--format", "nodemcu")
+
+
+def test_a_key_in_another_form_is_the_same(
+    files: dict[str, Path], flash_path: Path, client: Identity, root: Identity, tmp_path: Path
+) -> None:
+    """As Lua's tls.cert.auth stores a key: in whatever form it was given."""
+    from test_tls_store import make_sector  # noqa: PLC0415 -- it needs a compiler
+
+    pkcs8 = client.key.private_bytes(DER, serialization.PrivateFormat.PKCS8, PLAIN)
+    records = pack((1, get_der(client)), (2, pkcs8))
+    flash = bytearray(flash_path.read_bytes())
+    at = START + 2 * SECTOR
+    flash[at : at + SECTOR] = make_sector(1, 1, records)
+    flash_path.write_bytes(flash)
+    args = ("provision", "--flash", flash_path)
+    said = succeed(*args, *give(files, "cert", "key"))
+    assert said.endswith(": all of it was stored already.\n")
+    assert flash_path.read_bytes()[START:END] == bytes(flash[START:END])
+    other = root.issue_client("ecdsa", "other").write(tmp_path / "other")
+    succeed(*args, "--cert", other.cert_path, "--key", other.key_path)
+    assert get_states(flash_path.read_bytes())[1] == ["valid", "valid"]
+    succeed(*args, *give(files, "cert", "key"))
+    assert get_records(flash_path.read_bytes(), 2) == pack(
+        (1, get_der(client)), (2, get_key(client.key))
+    )
+
+
+def test_pairs_that_are_no_clients(
+    files: dict[str, Path], flash_path: Path, root: Identity, tmp_path: Path
+) -> None:
+    before = flash_path.read_bytes()
+    server = root.issue_server("ecdsa", "server.test").write(tmp_path / "server")
+    for pair, said in (
+        (root.write(tmp_path / "ca"), "is that of a CA, whose key does not belong on a device"),
+        (server, "is not for clients by its extended key usage"),
+    ):
+        args = ("--cert", pair.cert_path, "--key", pair.key_path)
+        assert said in refuse("provision", "--flash", flash_path, *args)
+        assert said in refuse("provision", "--out", tmp_path / "store.bin", *args)
+    assert flash_path.read_bytes() == before
+    assert not (tmp_path / "store.bin").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"\xe9", b"no flash", b"x" * 5000], ids=len)
@@ -314,7 +508,7 @@ def test_a_flash_that_an_emulator_has(files: dict[str, Path], flash_path: Path) 
     with flash_path.open("rb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         message = refuse("provision", "--flash", flash_path, *give(files, "ca"))
-    assert "emulator" in message
+    assert f"{flash_path} is in use, by an emulator or by another provision" in message
 
 
 @pytest.mark.parametrize(

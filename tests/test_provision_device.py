@@ -138,4 +138,6 @@ def test_nodemcu_on_a_device(files: dict[str, Path], tmp_path: Path) -> None:
         b"certificate",
         b"private_key",
     ]
-    assert other.exit_code == 0  # nothing is there that it would destroy
+    assert other.exit_code == 1
+    assert f"{port} has no firmware of this project" in other.stderr
+    assert "--format nodemcu" in other.stderr

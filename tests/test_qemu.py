@@ -10,6 +10,7 @@ import json
 import os
 import pty
 import signal
+import stat
 import subprocess
 import sys
 import termios
@@ -117,6 +118,16 @@ def find_emulators(image_dir: Path) -> list[int]:
             if rom_path in arguments:
                 pids.append(int(path.parent.name))
     return pids
+
+
+def test_the_copy_of_a_flash_is_its_owners_alone(image_dir: Path) -> None:
+    flash_path = image_dir / "flash.bin"
+    flash_path.chmod(0o644)
+    with start_guest(image_dir) as process:
+        [copy] = (image_dir.parent / "temp").glob("nodemcu-tls-*/flash.bin")
+        assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+        process.terminate()
+        process.communicate()
 
 
 def test_arguments_and_flash_reach_the_guest(image_dir: Path) -> None:

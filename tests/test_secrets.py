@@ -200,10 +200,10 @@ def test_encrypted_ones_are_on_the_disk_only_so(site: Site, place: Path) -> None
     (place / "said").write_bytes(said)
     site.check_whole(400)
     assert [path for path in place.rglob("*") if path.is_file() and SEC1 in path.read_bytes()] == []
-    site.write_devices(401)
-    site.issue()
+    site.write_devices(1)
+    site.issue("--out", place / "plain")
     [path] = [path for path in place.rglob("*") if path.is_file() and SEC1 in path.read_bytes()]
-    assert path.name == "dev-00400.bin"
+    assert path == place / "plain/stores/dev-00000.bin"
 
 
 def kill_early(site: Site, *args: str | Path) -> None:

@@ -115,7 +115,7 @@ class Details:
     @property
     def serial_number(self) -> str:
         """Return its serial number in hexadecimal."""
-        return f"{self.serial:x}"
+        return format_serial_number(self.serial)
 
     @property
     def usages(self) -> list[str] | None:
@@ -208,6 +208,12 @@ def verify_signature(one: Details, issuer: Details) -> bool | None:
     except UnsupportedAlgorithm:
         return None
     return True
+
+
+def format_serial_number(number: int) -> str:
+    """Return a serial number in hexadecimal, two digits a byte as openssl prints it."""
+    digits = f"{abs(number):x}"
+    return f"{'-' if number < 0 else ''}{'0' if len(digits) % 2 else ''}{digits}"
 
 
 def describe_name(name: x509.Name) -> str:

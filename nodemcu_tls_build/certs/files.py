@@ -78,12 +78,14 @@ class Contents:
     notes: list[str] = field(default_factory=list)
 
 
-def read_files(paths: Iterable[Path], *, limit: int = MAX_BYTES) -> Contents:
+def read_files(
+    paths: Iterable[Path], *, limit: int = MAX_BYTES, allow_pipe: bool = False
+) -> Contents:
     """Return what is in the files; what cannot be read is a finding, and the rest is read."""
     contents = Contents()
     for path in paths:
         try:
-            data = read_file(path, limit)
+            data = read_file(path, limit, allow_pipe=allow_pipe)
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
             reason = getattr(error, "strerror", None) or error
             hint = "Check the path: is it the file that is meant?"

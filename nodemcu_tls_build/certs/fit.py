@@ -10,7 +10,12 @@ from nodemcu_tls_build.certs.details import Details
 from nodemcu_tls_build.certs.finding import Finding
 from nodemcu_tls_build.certs.key_kind import KeyKind
 from nodemcu_tls_build.certs.readable import check_readable
-from nodemcu_tls_build.certs.strength import BROKEN_DIGESTS, check_strength
+from nodemcu_tls_build.certs.strength import (
+    BROKEN_DIGESTS,
+    SHA2,
+    check_digest,
+    check_strength,
+)
 from nodemcu_tls_build.memmap import SECTOR
 from nodemcu_tls_build.profile import Profile
 
@@ -21,7 +26,6 @@ _SCHEMES = {"ECDSA", "RSA", "RSA-PSS"}
 _CHECKED_DIGESTS = {"SHA-224", "SHA-256", "SHA-384", "SHA-512"}  # tls_verify.c
 _EXCHANGES = {"EC": ("ECDHE-ECDSA",), "RSA": ("ECDHE-RSA", "DHE-RSA", "RSA")}
 _ANOTHER_KEY = "Use another kind of key, such as EC secp256r1, or add it to the profile."
-_SHA2 = "Have it issued again with SHA-256."
 _SHORTER = "Leave out what is not needed (the root), use EC keys, or raise {key}."
 
 
@@ -80,15 +84,14 @@ def check_signature(details: Details, where: str, profile: Profile) -> Iterator[
     if details.signature not in _SCHEMES:
         return
     is_root = details.is_self_signed and details.is_ca
-    if details.digest in BROKEN_DIGESTS and not is_root:
-        message = f"{where} is signed with {details.digest}, which is broken: it is refused"
-        yield Finding(message, _SHA2)
+    if broken := list(check_digest(details, where)):
+        yield from broken
     elif details.digest not in tls.digests:
-        broken = " and is broken" if details.digest in BROKEN_DIGESTS else ""
-        message = f"{where} is signed with {details.digest}, which tls.digests lacks{broken}"
-        yield Finding(message, _SHA2)
+        remark = " and is broken" if details.digest in BROKEN_DIGESTS else ""
+        message = f"{where} is signed with {details.digest}, which tls.digests lacks{remark}"
+        yield Finding(message, SHA2)
     elif details.digest not in _CHECKED_DIGESTS and not is_root:
-        yield Finding(f"{where} is signed with {details.digest}, which is refused", _SHA2)
+        yield Finding(f"{where} is signed with {details.digest}, which is refused", SHA2)
 
 
 def check_usable(details: Details, where: str, profile: Profile) -> Iterator[Finding]:
@@ -98,7 +101,7 @@ def check_usable(details: Details, where: str, profile: Profile) -> Iterator[Fin
     yield from check_readable(details, where, mbedtls=profile.mbedtls.version)
 
 
-def check_signing(kind: KeyKind, where: str) -> Iterator[Finding]:
+def check_signing_heap(kind: KeyKind, where: str) -> Iterator[Finding]:
     """Find that a client's key is too long to sign a handshake with in the heap there is."""
     if kind.name == "RSA" and kind.bits > _MOST_SIGNING_BITS:
         yield Finding(

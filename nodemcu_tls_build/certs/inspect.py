@@ -24,7 +24,7 @@ from nodemcu_tls_build.certs.fit import (
     check_exchange,
     check_key,
     check_limit,
-    check_signing,
+    check_signing_heap,
     check_usable,
     measure_chain,
     measure_message,
@@ -88,7 +88,7 @@ def inspect_files(request: CheckRequest) -> Inspection:
     """Return what is in the files, with every finding."""
     with warnings.catch_warnings():  # about encodings that cryptography will refuse one day
         warnings.simplefilter("ignore")
-        contents = read_files(request.paths)
+        contents = read_files(request.paths, allow_pipe=True)
         keys = open_keys(contents, request.ask_passphrase)
         found = Inspection(contents, request.purpose or Purpose.SERVER, keys, notes=contents.notes)
         found.findings += contents.findings
@@ -181,7 +181,7 @@ def _check_client(found: Inspection, sent: Sequence[Details], where: str, profil
         measure_message(sent, profile, sent=True),
         measure_store(sent, lengths[0] if lengths else None),
     ]
-    found.findings += check_signing(sent[0].key, where)
+    found.findings += check_signing_heap(sent[0].key, where)
     if not found.contents.keys:
         found.notes.append("no private key is among the files: a device needs it, too")
 

@@ -21,21 +21,20 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from nodemcu_tls_build.certs.details import read_details
+from nodemcu_tls_build.certs.details import format_serial_number, read_details
 from nodemcu_tls_build.certs.finding import Finding
 from nodemcu_tls_build.certs.keys import AskPassphrase, get_spki
 from nodemcu_tls_build.certs.pair import load_pair
 from nodemcu_tls_build.certs.readable import NEWEST, check_readable
-from nodemcu_tls_build.certs.strength import MIN_RSA_BITS, check_strength
+from nodemcu_tls_build.certs.strength import check_strength
 from nodemcu_tls_build.certs.usage import check_authority
 from nodemcu_tls_build.errors import CertificateError
-from nodemcu_tls_build.files import read_file
 
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
 MARGIN = timedelta(days=1)  # before now, for peers whose clock is late
-_MAX_REQUEST = 64 * 1024
-_REQUEST_HINT = "Make one: openssl req -new -key device.key -subj /CN=device -out device.csr"
+_ISSUER_HINT = "Give the certificate and the key of a CA; nodemcu-tls cert new-ca makes one."
+_MAX_SERIAL_NUMBER = 2**159 - 1  # as random ones are, RFC 5280
 
 
 class Role(Enum):
@@ -79,6 +78,7 @@ class Issuer:
         wanted = now + timedelta(days=days)
         self.not_after = min(wanted, self._certificate.not_valid_after_utc)
         self.is_cut = wanted - self.not_after >= timedelta(days=1)
+        self.der = chain[0]
         self.chain = tuple(der for der in chain if not _is_root(der))
         self._extensions = _make_extensions(self._certificate, role)
 
@@ -92,17 +92,17 @@ class Issuer:
         extensions: Sequence[x509.Extension[x509.ExtensionType]] = (),
     ) -> Issued:
         """Certify a key, with `extensions` of its own; the serial number is random."""
-        serial_number = x509.random_serial_number()
-        builder = x509.CertificateBuilder(
-            issuer_name=self._certificate.subject,
-            subject_name=subject,
-            public_key=public_key,
-            serial_number=serial_number,
-            not_valid_before=self.not_before.replace(tzinfo=None),
-            not_valid_after=self.not_after.replace(tzinfo=None),
-            extensions=[*self._extensions, *extensions],
+        return describe_issued(
+            self._sign(subject, public_key, extensions, x509.random_serial_number())
         )
-        return describe_issued(builder.sign(self._key, hashes.SHA256()))
+
+    def measure_certificate(self) -> int:
+        """Return the most bytes that a certificate for a P-256 key has without its subject."""
+        public_key, _ = make_key()
+        empty = x509.Name([])
+        sample = self._sign(empty, public_key, (), _MAX_SERIAL_NUMBER)
+        unsigned = len(sample.public_bytes(Encoding.DER)) - len(sample.signature)
+        return unsigned + _measure_signature(self._key) - len(empty.public_bytes())
 
     def find_issued(self, der: bytes, subject: x509.Name, spki: bytes) -> Issued | None:
         """Return a certificate if this issuer made it for that subject and key."""
@@ -114,6 +114,24 @@ class Issuer:
         is_that = found.subject == subject and get_spki(found.public_key()) == spki
         return describe_issued(found) if is_that else None
 
+    def _sign(
+        self,
+        subject: x509.Name,
+        public_key: PublicKey,
+        extensions: Sequence[x509.Extension[x509.ExtensionType]],
+        serial_number: int,
+    ) -> x509.Certificate:
+        builder = x509.CertificateBuilder(
+            issuer_name=self._certificate.subject,
+            subject_name=subject,
+            public_key=public_key,
+            serial_number=serial_number,
+            not_valid_before=self.not_before.replace(tzinfo=None),
+            not_valid_after=self.not_after.replace(tzinfo=None),
+            extensions=[*self._extensions, *extensions],
+        )
+        return builder.sign(self._key, hashes.SHA256())
+
 
 def make_key() -> tuple[PublicKey, bytes]:
     """Make a P-256 key; return its public half, and the whole in DER, SEC1."""
@@ -122,18 +140,10 @@ def make_key() -> tuple[PublicKey, bytes]:
     return key.public_key(), der
 
 
-def load_key_spki(der: bytes) -> bytes | None:
-    """Return the public half of a private key, SubjectPublicKeyInfo; None for no key."""
-    try:
-        return get_spki(load_der_private_key(der, None).public_key())
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        return None
-
-
 def describe_issued(certificate: x509.Certificate) -> Issued:
     """Return what a manifest says of a certificate."""
     der = certificate.public_bytes(Encoding.DER)
-    return Issued(der, f"{certificate.serial_number:x}", sha256(der).hexdigest())
+    return Issued(der, format_serial_number(certificate.serial_number), sha256(der).hexdigest())
 
 
 def load_issuer(  # noqa: PLR0913 -- whose, for how long, for whom
@@ -150,7 +160,7 @@ def load_issuer(  # noqa: PLR0913 -- whose, for how long, for whom
     faults = list(_find_issuer_faults(pair.certificates[0], role))
     if faults:
         messages = "; ".join(fault.message for fault in faults)
-        raise CertificateError(f"{cert_path} cannot issue: {messages}", faults[0].hint)
+        raise CertificateError(f"{cert_path} cannot issue: {messages}", _ISSUER_HINT)
     return Issuer(pair.certificates, pair.key, days=days, now=now, role=role)
 
 
@@ -167,27 +177,6 @@ def _find_issuer_faults(der: bytes, role: Role) -> Iterator[Finding]:
     if details.purposes is not None and not details.purposes & {name, "any"}:
         message = f"{where} may not issue for {name}s by its extended key usage"
         yield Finding(message, "Use another CA, or one without extended key usage.")
-
-
-def load_request(path: Path) -> PublicKey:
-    """Return the public key of a certificate request; raise ValueError saying what is wrong."""
-    try:
-        data = read_file(path, _MAX_REQUEST)
-    except OSError as error:
-        raise ValueError(f"cannot read the request {path}: {error.strerror}") from error
-    try:
-        load = x509.load_pem_x509_csr if b"-----BEGIN" in data else x509.load_der_x509_csr
-        request = load(data)
-        key, is_signed = request.public_key(), request.is_signature_valid
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise ValueError(f"{path} is no certificate request") from error
-    if not is_signed:
-        raise ValueError(f"the request {path} is not signed with its own key")
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        return key
-    if isinstance(key, rsa.RSAPublicKey) and key.key_size >= MIN_RSA_BITS:
-        return key
-    raise ValueError(f"the key in the request {path} is neither EC nor RSA of 2048 bits")
 
 
 def make_pem_chain(certificates: tuple[bytes, ...]) -> bytes:
@@ -235,6 +224,14 @@ def _make_authority_id(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
             raise CertificateError("the issuer's key is neither RSA nor EC", None) from None
         return x509.AuthorityKeyIdentifier.from_issuer_public_key(key)
     return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
+
+
+def _measure_signature(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> int:
+    """Return the most bytes that a signature with the key has."""
+    length = (key.key_size + 7) // 8
+    if isinstance(key, rsa.RSAPrivateKey):
+        return length
+    return 3 + 2 * (3 + length)  # a sequence of two numbers, each with a zero in front
 
 
 def _is_root(der: bytes) -> bool:

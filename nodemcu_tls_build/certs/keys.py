@@ -58,3 +58,11 @@ def get_spki(key: object) -> bytes:
     public: Any = key.public_key() if hasattr(key, "public_key") else key
     data: bytes = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return data
+
+
+def load_key_spki(der: bytes) -> bytes | None:
+    """Return the public half of a private key, SubjectPublicKeyInfo; None for no key."""
+    try:
+        return get_spki(load_der_private_key(der, None))
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None

@@ -5,15 +5,24 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
-from collections.abc import Sequence
+import stat
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nodemcu_tls_build.errors import OutputError
-from nodemcu_tls_build.files import explain_write_error, make_directory, stage_file
+from nodemcu_tls_build.files import (
+    explain_write_error,
+    make_directory,
+    share_lock,
+    stage_file,
+    try_lock,
+)
 
 SECRET, PUBLIC = 0o600, 0o644
+_LEFTOVER = re.compile(r"\.[0-9a-f]{24}\.(tmp|old)")
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,9 @@ def write_together(files: Sequence[NewFile], *, replace: bool) -> None:
     """
     check_free([file.path for file in files], replace=replace)
     with contextlib.ExitStack() as leftovers, contextlib.ExitStack() as undoing:
+        for directory in dict.fromkeys(file.path.parent for file in files):
+            make_directory(directory)
+            leftovers.enter_context(_write_in(directory))
         staged = [_stage(file, leftovers) for file in files]
         for one in staged:
             undoing.callback(_undo, one)
@@ -68,8 +80,27 @@ def write_together(files: Sequence[NewFile], *, replace: bool) -> None:
         undoing.pop_all()
 
 
+@contextlib.contextmanager
+def _write_in(directory: Path) -> Iterator[None]:
+    """Have others know that files are written there; remove what runs that were killed left."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:  # one that may be written to, but not listed
+        yield
+        return
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            if try_lock(descriptor):  # so nobody else is writing
+                for path in directory.iterdir():
+                    if _LEFTOVER.fullmatch(path.name):
+                        _drop(path)
+            share_lock(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _stage(file: NewFile, leftovers: contextlib.ExitStack) -> _Staged:
-    make_directory(file.path.parent)
     token = secrets.token_hex(12)
     temp_path, old_path = (file.path.with_name(f".{token}.{end}") for end in ("tmp", "old"))
     leftovers.callback(_drop, temp_path)
@@ -83,7 +114,9 @@ def _stage(file: NewFile, leftovers: contextlib.ExitStack) -> _Staged:
 
 def _put_in_place(one: _Staged, *, replace: bool) -> None:
     if replace and os.path.lexists(one.path):
-        one.path.rename(one.old_path)
+        _save(one.path, one.old_path)
+        one.temp_path.rename(one.path)  # at no moment there is neither
+        return
     try:
         os.link(one.temp_path, one.path)  # unlike a rename, it replaces nothing
     except FileExistsError:
@@ -94,13 +127,21 @@ def _put_in_place(one: _Staged, *, replace: bool) -> None:
         one.temp_path.rename(one.path)
 
 
+def _save(path: Path, old_path: Path) -> None:
+    try:
+        os.link(path, old_path, follow_symlinks=False)
+    except OSError:  # a file system without links
+        stage_file(old_path, path.read_bytes(), mode=stat.S_IMODE(path.stat().st_mode))
+
+
 def _undo(one: _Staged) -> None:
     with contextlib.suppress(OSError):
-        if one.path.lstat().st_ino == one.inode:
-            one.path.unlink()
-    with contextlib.suppress(OSError):
+        if not os.path.lexists(one.path) or one.path.lstat().st_ino != one.inode:
+            return
         if os.path.lexists(one.old_path):
             one.old_path.rename(one.path)
+        else:
+            one.path.unlink()
 
 
 def _drop(path: Path) -> None:

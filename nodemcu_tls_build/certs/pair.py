@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
@@ -13,12 +13,14 @@ from nodemcu_tls_build.certs.files import read_files
 from nodemcu_tls_build.certs.finding import Finding, explain_findings
 from nodemcu_tls_build.certs.key_kind import describe_key
 from nodemcu_tls_build.certs.keys import AskPassphrase, encode_key, get_spki, open_key
-from nodemcu_tls_build.certs.strength import check_strength
-from nodemcu_tls_build.certs.usage import check_dates
+from nodemcu_tls_build.certs.readable import NEWEST, check_readable
+from nodemcu_tls_build.certs.strength import check_digest, check_strength
+from nodemcu_tls_build.certs.usage import check_dates, check_purpose, check_signing
 from nodemcu_tls_build.errors import CertificateError
 
 _CERT_HINT = "Give the certificate: a block from BEGIN CERTIFICATE to END CERTIFICATE, or DER."
 _KEY_HINT = "Give its private key: PKCS#8, SEC1 or PKCS#1, PEM or DER."
+_DEVICE = "Give one that was issued for the device, as nodemcu-tls cert new-client does."
 _ORDER = "Put the key's own certificate first, then the one that issued it, and so on."
 
 
@@ -37,6 +39,26 @@ def load_pair(
 
     `ask_passphrase` gives that of an encrypted key in that file, None if there is nobody to ask.
     """
+    return _load(cert_path, key_path, now, ask_passphrase, _check_chain)
+
+
+def load_client_pair(
+    cert_path: Path, key_path: Path, *, now: datetime, ask_passphrase: AskPassphrase
+) -> Pair:
+    """Return a certificate and key for a device, as `load_pair` does.
+
+    Raises CertificateError also for those that no server could accept, or no device should have.
+    """
+    return _load(cert_path, key_path, now, ask_passphrase, _check_client)
+
+
+def _load(
+    cert_path: Path,
+    key_path: Path,
+    now: datetime,
+    ask_passphrase: AskPassphrase,
+    check: Callable[[Path, Sequence[Details], datetime], Iterator[Finding]],
+) -> Pair:
     certificates = load_certificates(cert_path)
     key = _load_key(key_path, ask_passphrase)
     spki = get_spki(key)
@@ -52,7 +74,7 @@ def load_pair(
             " first",
             _ORDER,
         )
-    findings = list(_check_chain(cert_path, certificates, now))
+    findings = list(check(cert_path, certificates, now))
     if findings:
         raise explain_findings(f"{cert_path} cannot be used", findings)
     return Pair(tuple(one.der for one in certificates), encode_key(key))
@@ -63,7 +85,7 @@ def load_certificates(path: Path) -> list[Details]:
 
     A private key may be in the file, too; it is not read.
     """
-    contents = read_files([path])
+    contents = read_files([path], allow_pipe=True)
     findings = contents.findings
     if not findings and not contents.certificates:
         findings = [Finding(f"{path} holds no certificate", _CERT_HINT)]
@@ -74,7 +96,7 @@ def load_certificates(path: Path) -> list[Details]:
 
 def _load_key(path: Path, ask_passphrase: AskPassphrase) -> object:
     """Return the one private key in a file, which may hold certificates, too."""
-    contents = read_files([path])
+    contents = read_files([path], allow_pipe=True)
     findings, keys = list(contents.findings), contents.keys
     key: object = None
     if len(keys) > 1:
@@ -101,3 +123,18 @@ def _check_chain(path: Path, certificates: Sequence[Details], now: datetime) -> 
             )
     own = certificates[0]
     yield from check_dates(own, f"{path}: the certificate ({own.subject})", now=now)
+
+
+def _check_client(path: Path, certificates: Sequence[Details], now: datetime) -> Iterator[Finding]:
+    yield from _check_chain(path, certificates, now)
+    own = certificates[0]
+    where = f"{path}: the certificate ({own.subject})"
+    if own.is_ca:
+        yield Finding(f"{where} is that of a CA, whose key does not belong on a device", _DEVICE)
+    yield from check_purpose(own, where, "client")
+    yield from check_signing(own, where)
+    for number, one in enumerate(certificates, 1):
+        its_name = f"{path}: certificate {number} ({one.subject})"
+        yield from check_digest(one, its_name)
+        yield from check_strength(one.key, its_name)
+        yield from check_readable(one, its_name, mbedtls=NEWEST)

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from nodemcu_tls_build.certs.keys import load_key_spki
 from nodemcu_tls_build.certs.store import (
     BEFORE_CRC,
     CERTIFICATE,
@@ -25,6 +26,7 @@ from nodemcu_tls_build.certs.store import (
     VERSION,
     find_records,
     read_credentials,
+    split_records,
 )
 from nodemcu_tls_build.errors import CertificateError
 from nodemcu_tls_build.memmap import CREDENTIALS_SECTORS, SECTOR
@@ -98,7 +100,7 @@ def update_store(store: bytes, credentials: Credentials) -> bytes:
     found = read_credentials(store)
     for number in credentials.sets:
         records = credentials.make_records(number)
-        if find_records(store, number) == records:
+        if _are_same(find_records(store, number), records):
             continue
         current = found[number].current
         copy = 0 if current is None else 1 - current
@@ -139,6 +141,16 @@ def update_nodemcu_store(store: bytes, credentials: Credentials) -> bytes:
             objects.append((NODEMCU_KEY, credentials.key))
         sectors[number] = make_nodemcu_sector(objects, what=SETS[number])
     return b"".join(sectors)
+
+
+def _are_same(stored: bytes | None, wanted: bytes) -> bool:
+    """Tell whether records hold the same, a key in whatever form: Lua stores it as it gets it."""
+    if stored is None or stored == wanted:
+        return stored == wanted
+    parts = [split_records(records) for records in (stored, wanted)]
+    certificates = [[der for kind, der in part if kind == CERTIFICATE] for part in parts]
+    keys = [[load_key_spki(der) for kind, der in part if kind == PRIVATE_KEY] for part in parts]
+    return certificates[0] == certificates[1] and keys[0] == keys[1] and None not in keys[0]
 
 
 def _make_pem(der: bytes) -> str:

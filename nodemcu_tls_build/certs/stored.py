@@ -126,11 +126,19 @@ def _split_text(objects: tuple[bytes, ...]) -> list[bytes]:
     found: list[bytes] = []
     for data in objects:
         if data.startswith(b"-----BEGIN"):
-            certificates = x509.load_pem_x509_certificates(data)
-            found += [one.public_bytes(Encoding.DER) for one in certificates]
+            found += _split_pem(data) or [data]
         else:
             found.append(data)
     return found
+
+
+def _split_pem(data: bytes) -> list[bytes]:
+    """Return the DER of certificates in PEM; none where they cannot be read."""
+    try:
+        certificates = x509.load_pem_x509_certificates(data)
+    except ValueError:
+        return []
+    return [one.public_bytes(Encoding.DER) for one in certificates]
 
 
 def _read_nodemcu_sector(sector: bytes) -> list[tuple[bytes, bytes]]:

@@ -1,14 +1,16 @@
-"""Find keys that the firmware refuses whatever its profile says."""
+"""Find keys and signatures that the firmware refuses whatever its profile says."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from nodemcu_tls_build.certs.details import Details
 from nodemcu_tls_build.certs.finding import Finding
 from nodemcu_tls_build.certs.key_kind import KeyKind
 
 MIN_RSA_BITS = 2048  # what mbedTLS's default certificate profile asks for
-BROKEN_DIGESTS = {"MD5", "SHA-1"}
+BROKEN_DIGESTS = frozenset({"MD5", "SHA-1"})
+SHA2 = "Have it issued again with SHA-256."
 STRENGTH = f"Use an EC key (P-256), or an RSA key of {MIN_RSA_BITS} bits at least."
 
 
@@ -21,3 +23,10 @@ def check_strength(kind: KeyKind, where: str) -> Iterator[Finding]:
         yield Finding(f"{where} has a key of the kind {kind}, neither RSA nor EC", STRENGTH)
     elif kind.name == "RSA" and kind.bits < MIN_RSA_BITS:
         yield Finding(f"{where} has an RSA key of {kind.bits} bits only", STRENGTH)
+
+
+def check_digest(details: Details, where: str) -> Iterator[Finding]:
+    """Find that a certificate's signature, unless it is a root's own, could be anybody's."""
+    if details.digest in BROKEN_DIGESTS and not (details.is_self_signed and details.is_ca):
+        message = f"{where} is signed with {details.digest}, which is broken: it is refused"
+        yield Finding(message, SHA2)

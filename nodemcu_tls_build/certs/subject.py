@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from cryptography import x509
 
 from nodemcu_tls_build.errors import CertificateError
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
+_LENGTHS = re.compile(r">= (\d+) and <= (\d+), but it was (\d+)")  # cryptography's words
 _SPECIAL = re.compile(r"[\x00-\x1f{}]")
 _HINT = "Write it as `CN={device},O=Example`: RFC 4514, a column's name in braces."
 
@@ -29,9 +30,10 @@ class SubjectTemplate:
         try:
             name = x509.Name.from_rfc4514_string(_FIELD.sub(lambda m: codes[m[1]], text))
         except ValueError as error:
-            raise CertificateError(
-                f"the subject {text!r} cannot be used: {error}", _HINT
-            ) from error
+            length = _explain_length(error, text)
+            reason = f"a value {length}" if length else "it is not NAME=VALUE, NAME=VALUE"
+            message = f"the subject {text!r} cannot be used: {reason}"
+            raise CertificateError(message, _HINT) from error
         if not list(name):
             raise CertificateError("the subject is empty", _HINT)
         self._parts = name.rdns
@@ -56,9 +58,15 @@ class SubjectTemplate:
         try:
             return x509.NameAttribute(attribute.oid, value)
         except ValueError as error:
-            raise ValueError(f"{name} of the subject cannot be {value!r}: {error}") from error
+            reason = _explain_length(error, value) or f"cannot be {value!r}: {error}"
+            raise ValueError(f"{name} of the subject {reason}") from error
 
 
-def list_missing(template: SubjectTemplate, columns: Sequence[str]) -> list[str]:
-    """Return the columns that the template names and the table lacks."""
-    return [name for name in template.columns if name not in columns]
+def _explain_length(error: ValueError, text: str) -> str | None:
+    """Return what an error says of a value in the text that is too long or too short."""
+    found = _LENGTHS.search(str(error))
+    if found is None:
+        return None
+    least, most, length = map(int, found.groups())
+    limit = f"{most} are the most" if length > most else f"{least} are the least"
+    return f"has {length} {'characters' if text.isascii() else 'bytes in UTF-8'}, {limit}"

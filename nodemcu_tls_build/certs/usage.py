@@ -61,17 +61,25 @@ def check_path_lengths(chain: Sequence[tuple[Details, str]]) -> Iterator[Finding
 
 def check_end(details: Details, where: str, role: str, profile: Profile) -> Iterator[Finding]:
     """Find why a certificate cannot be a server's, or a client's, by its own words."""
-    usage, purposes = details.usage, details.purposes
-    if purposes is not None and not purposes & {role, "any"}:
+    yield from check_purpose(details, where, role)
+    exchanges = set(profile.tls.key_exchanges)
+    only_rsa = role == "server" and exchanges == {"RSA"} and "1.3" not in profile.tls.versions
+    if not (only_rsa and details.usage is not None and details.usage.key_encipherment):
+        yield from check_signing(details, where)
+
+
+def check_purpose(details: Details, where: str, role: str) -> Iterator[Finding]:
+    """Find that a certificate is not for that role by its extended key usage."""
+    if details.purposes is not None and not details.purposes & {role, "any"}:
         yield Finding(
             f"{where} is not for {role}s by its extended key usage",
             f"{_ISSUE} with the extended key usage {role}Auth.",
         )
-    if usage is None or usage.digital_signature:
-        return
-    exchanges = set(profile.tls.key_exchanges)
-    only_rsa = role == "server" and exchanges == {"RSA"} and "1.3" not in profile.tls.versions
-    if not (only_rsa and usage.key_encipherment):
+
+
+def check_signing(details: Details, where: str) -> Iterator[Finding]:
+    """Find that a certificate's key may not sign a handshake."""
+    if details.usage is not None and not details.usage.digital_signature:
         yield Finding(
             f"{where} may not sign a handshake by its key usage",
             f"{_ISSUE} with the key usage digitalSignature.",

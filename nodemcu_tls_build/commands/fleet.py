@@ -23,7 +23,7 @@ _FILE = click.Path(path_type=Path)
     type=_FILE,
     required=True,
     metavar="FILE",
-    help="The devices, one a row; the column `device` has their names.",
+    help="The devices, one a row, a file or a pipe; the column `device` has their names.",
 )
 @click.option(
     "--issuer-cert",
@@ -93,9 +93,9 @@ def fleet(  # noqa: PLR0913, PLR0917 -- one parameter an option
 ) -> None:
     """Make a key, a certificate and a store image for each device of a list.
 
-    DIR/manifest.jsonl gets a line for each: device, serial number, fingerprint, file and its
-    SHA-256. What is in it already is not issued again, so an interrupted run is simply repeated.
-    The whole list is checked before anything is issued.
+    DIR/manifest.jsonl gets a line for each: device, subject, serial number, fingerprint, file and
+    its SHA-256. What is in it already is not issued again, so an interrupted run is simply
+    repeated, with the same options. The whole list is checked before anything is issued.
 
     A row with a file in the column `csr`, beside the list, gets a certificate for that request,
     and no key is made.
@@ -124,3 +124,6 @@ def fleet(  # noqa: PLR0913, PLR0917 -- one parameter an option
     kept = f"; {result.kept:,} had theirs already" if result.kept else ""
     devices = "device" if result.issued == 1 else "devices"
     click.echo(f"Issued {result.issued:,} {devices} a certificate in {out_dir}{kept}.")
+    if result.not_after:
+        cut = f", as the issuer's certificate: {days} days were asked for" if result.is_cut else ""
+        click.echo(f"Valid until {result.not_after:%Y-%m-%d}{cut}.")

@@ -16,7 +16,7 @@ from nodemcu_tls_build.build_output import BuildOutput, load_build_output
 from nodemcu_tls_build.emulator.console import run_console
 from nodemcu_tls_build.emulator.flash_file import FlashFile
 from nodemcu_tls_build.errors import BuildError, ConfigError, ImageError
-from nodemcu_tls_build.files import explain_write_error
+from nodemcu_tls_build.files import explain_write_error, stage_file
 from nodemcu_tls_build.image import pad_to_flash
 from nodemcu_tls_build.memmap import FLASH_WINDOW
 from nodemcu_tls_build.toolchain import find_qemu
@@ -198,7 +198,7 @@ def _make_private_flash(flash: bytes) -> Iterator[Path]:
         try:
             temp_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="nodemcu-tls-"))
             flash_path = Path(temp_dir) / "flash.bin"
-            flash_path.write_bytes(flash)
+            stage_file(flash_path, flash, mode=0o600)  # it may have been provisioned
         except OSError as error:
             raise explain_write_error(Path(tempfile.gettempdir()), error) from error
         yield flash_path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -11,19 +12,20 @@ from pathlib import Path
 from nodemcu_tls_build.certs.issue import (
     Issued,
     Issuer,
-    load_key_spki,
-    load_request,
     make_key,
     make_pem_chain,
     split_pem_chain,
 )
-from nodemcu_tls_build.certs.keys import get_spki
+from nodemcu_tls_build.certs.keys import get_spki, load_key_spki
 from nodemcu_tls_build.certs.seal import Sealer
-from nodemcu_tls_build.certs.store_write import STORE_SIZE, Credentials, make_store
+from nodemcu_tls_build.certs.signing_request import load_request
+from nodemcu_tls_build.certs.store_write import ROOM, STORE_SIZE, Credentials, make_store
 from nodemcu_tls_build.certs.stored import read_store
 from nodemcu_tls_build.certs.subject import SubjectTemplate
+from nodemcu_tls_build.errors import OutputError
 from nodemcu_tls_build.files import read_file, stage_file
 from nodemcu_tls_build.fleet.manifest import find_staged
+from nodemcu_tls_build.fleet.options import Options
 from nodemcu_tls_build.fleet.table import CSR, Row
 
 STORES, CERTIFICATES = "stores", "certificates"
@@ -32,12 +34,17 @@ _MAX_PEM = 64 * 1024
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to make everything: `ca` goes into each store; requests lie below `request_dir`."""
+    """How to make everything: `ca` goes into each store; requests lie below `request_dir`.
+
+    `most_subject` is the length in DER of the longest subject that a store has room for.
+    """
 
     directory: Path
     issuer: Issuer = field(repr=False)
     template: SubjectTemplate
     request_dir: Path
+    options: Options
+    most_subject: int
     ca: tuple[bytes, ...] = ()
     sealer: Sealer | None = None
 
@@ -52,15 +59,29 @@ class Recipe:
             return f"{CERTIFICATES}/{row.file_name}.pem"
         return f"{STORES}/{row.file_name}.bin{'.cms' if self.sealer else ''}"
 
+    def list_files(self, row: Row) -> tuple[str, ...]:
+        """Return the paths in the directory of all files that a row could have, or have had."""
+        store = f"{STORES}/{row.file_name}.bin"
+        return store, f"{store}.cms", f"{CERTIFICATES}/{row.file_name}.pem"
+
+    def name_subject(self, row: Row) -> str:
+        """Return the subject of a row's certificate in RFC 4514 form."""
+        return self.template.make(row.values).rfc4514_string()
+
     def check(self, row: Row) -> str | None:
-        """Return why nothing can be made for a row."""
-        try:
-            self.template.make(row.values)
-            request = self.find_request(row)
-            if request:
-                load_request(request)
-        except ValueError as error:
-            return str(error)
+        """Return a digest of the key in a row's request, None when the key is to be made.
+
+        Raises ValueError saying why nothing can be made for the row.
+        """
+        subject = self.template.make(row.values).public_bytes()
+        request = self.find_request(row)
+        if request:
+            return sha256(get_spki(load_request(request))).hexdigest()
+        if len(subject) > self.most_subject:
+            raise ValueError(
+                f"its certificates and key would take {ROOM + len(subject) - self.most_subject:,} "
+                f"bytes in flash, their sector holds {ROOM:,}"
+            )
         return None
 
 
@@ -76,18 +97,32 @@ class Made:
 def make_devices(recipe: Recipe, rows: list[Row]) -> Iterator[Made]:
     """Make the file of each row, under the name that it has before it is in the manifest.
 
-    One that a manifest has lost its line of is taken as it is. Raises OSError.
+    One that a manifest has lost its line of is taken as it is. Raises OSError, and OutputError for
+    a file that cannot be.
     """
     for row in rows:
         file = recipe.find_file(row)
         path = recipe.directory / file
-        found = _adopt(recipe, row, path) if path.exists() else None
-        if found:
-            yield Made(_write_line(row, found[0], file, found[1]), file, adopted=True)
-            continue
-        issued, data = _make(recipe, row)
-        stage_file(find_staged(path), data, mode=0o600 if path.suffix == ".bin" else 0o644)
-        yield Made(_write_line(row, issued, file, data), file)
+        is_there = os.path.lexists(path)
+        found = _adopt(recipe, row, path) if is_there else _make(recipe, row)
+        if found is None:
+            raise OutputError(f"{path} is there, and was not a moment ago", "Move it away.")
+        issued, data = found
+        if not is_there:
+            stage_file(find_staged(path), data, mode=0o600 if path.suffix == ".bin" else 0o644)
+        line = _write_line(row, recipe.name_subject(row), issued, file, data)
+        yield Made(line, file, adopted=is_there)
+
+
+def find_stray(recipe: Recipe, row: Row) -> str | None:
+    """Return a file of a device without a line that is not what would be made, if there is one."""
+    start = f"{recipe.directory}/"  # a Path takes longer to make than the system to look
+    there = [file for file in recipe.list_files(row) if os.path.lexists(start + file)]
+    for file in there:
+        is_wanted = file == recipe.find_file(row)
+        if not is_wanted or _adopt(recipe, row, recipe.directory / file) is None:
+            return file
+    return None
 
 
 def _make(recipe: Recipe, row: Row) -> tuple[Issued, bytes]:
@@ -105,7 +140,10 @@ def _make(recipe: Recipe, row: Row) -> tuple[Issued, bytes]:
 
 def _adopt(recipe: Recipe, row: Row, path: Path) -> tuple[Issued, bytes] | None:
     """Return what a file without a line holds if it is what would be made, and can be read."""
-    data = read_file(path, max(STORE_SIZE, _MAX_PEM))
+    try:
+        data = read_file(path, max(STORE_SIZE, _MAX_PEM))
+    except OSError:
+        return None
     request = recipe.find_request(row)
     if request:
         chain, spki = split_pem_chain(data), get_spki(load_request(request))
@@ -117,15 +155,16 @@ def _adopt(recipe: Recipe, row: Row, path: Path) -> tuple[Issued, bytes] | None:
         spki = known
     else:
         return None
-    if chain[1:] != recipe.issuer.chain:
+    if not chain or chain[1:] != recipe.issuer.chain:
         return None
     issued = recipe.issuer.find_issued(chain[0], recipe.template.make(row.values), spki)
     return (issued, data) if issued else None
 
 
-def _write_line(row: Row, issued: Issued, file: str, data: bytes) -> str:
+def _write_line(row: Row, subject: str, issued: Issued, file: str, data: bytes) -> str:
     entry = {
         "device": row.device,
+        "subject": subject,
         "serial_number": issued.serial_number,
         "fingerprint": issued.fingerprint,
         "file": file,

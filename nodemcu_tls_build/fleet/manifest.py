@@ -9,17 +9,17 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 from typing import Any
 
 from nodemcu_tls_build.errors import OutputError
 from nodemcu_tls_build.files import explain_write_error, hash_file
 from nodemcu_tls_build.fleet.names import Names
+from nodemcu_tls_build.fleet.problems import shorten
 
 MANIFEST = "manifest.jsonl"
 _LIBC = ctypes.CDLL(None, use_errno=True)
-_MAX_SHOWN = 20
 _MAX_LINE = 64 * 1024
 
 
@@ -35,18 +35,35 @@ class Manifest:
         self.path = directory / MANIFEST
         try:
             self._file = self.path.open("ab", buffering=0)
-            self.devices = self.settle()
+            self.settle()
         except OSError as error:
             raise explain_write_error(self.path, error) from error
 
-    def settle(self) -> Names:
-        """Give files their names that have a line already; return the devices that have one.
+    def settle(self) -> None:
+        """Give files their names that have a line already; read which devices have one.
 
         From then on a file with a name that is not its last one has no line. Raises OSError, and
         OutputError for a manifest that cannot be gone on with.
         """
         self._drop_torn_line()
-        return Names(self._check_lines())
+        self.devices, self._issued = Names(), Names()
+        for entry in self._check_lines():
+            self.devices.add(entry["device"])
+            self._issued.add(_join(entry["device"], entry["file"], entry["subject"]))
+
+    def has_issued(self, device: str, file: str, subject: str) -> bool:
+        """Tell whether the device was issued that file, with a certificate for that subject."""
+        return _join(device, file, subject) in self._issued
+
+    def find(self, devices: Set[str]) -> dict[str, str]:
+        """Return what some devices were issued, for people."""
+        with self.path.open("rb") as file:
+            entries = (entry for line in file if (entry := _parse(line)))
+            return {
+                entry["device"]: f"{entry['subject']} in {entry['file']}"
+                for entry in entries
+                if entry["device"] in devices
+            }
 
     def close(self) -> None:
         """Close the file."""
@@ -89,8 +106,8 @@ class Manifest:
         elif tail:
             os.truncate(self.path, size - len(tail))
 
-    def _check_lines(self) -> Iterator[str]:
-        """Yield the device of each line; give files their names that wait for them."""
+    def _check_lines(self) -> Iterator[dict[str, Any]]:
+        """Yield what each line says; give files their names that wait for them."""
         problems: list[str] = []
         with self.path.open("rb") as file:
             for number, line in enumerate(file, 1):
@@ -98,16 +115,13 @@ class Manifest:
                 if entry is None:
                     problems.append(f"line {number} is damaged")
                     continue
-                yield entry["device"]
+                yield entry
                 if not self._has_file(entry):
                     name = f"the device {entry['device']!r} lacks its file, {entry['file']}"
                     problems.append(f"line {number}: {name}")
         if problems:
-            more = [f"and {len(problems) - _MAX_SHOWN:,} more"] * (len(problems) > _MAX_SHOWN)
             raise OutputError(
-                "\n  - ".join(
-                    [f"{self.path} cannot be gone on with:", *problems[:_MAX_SHOWN], *more]
-                ),
+                "\n  - ".join([f"{self.path} cannot be gone on with:", *shorten(problems)]),
                 "Put the files back, or take those lines out to have the devices issued anew.",
             )
 
@@ -127,12 +141,16 @@ def find_staged(path: Path) -> Path:
     return path.with_name(f".{path.name}.part")
 
 
+def _join(device: str, file: str, subject: str) -> str:
+    return f"{device}\0{file}\0{subject}"
+
+
 def _parse(line: bytes) -> dict[str, Any] | None:
     try:
         entry = json.loads(line)
     except ValueError:
         return None
-    keys = ("device", "file", "sha256")
+    keys = ("device", "subject", "file", "sha256")
     is_entry = isinstance(entry, dict) and all(isinstance(entry.get(key), str) for key in keys)
     if not is_entry or Path(entry["file"]).is_absolute() or ".." in Path(entry["file"]).parts:
         return None

@@ -7,6 +7,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
+from itertools import pairwise
 
 _RUN = 65536
 
@@ -17,11 +18,18 @@ class Names:
     Two of ten million names are taken for the same with a probability of one in 300,000.
     """
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, names: Iterable[str] = ()) -> None:
         """Take in the names, one after another."""
-        self._digests = _sort(array("Q", map(_digest, names)))
+        self._digests = array("Q", map(_digest, names))
+        self._is_sorted = False
+
+    def add(self, name: str) -> None:
+        """Take in one more; best before any is looked for."""
+        self._digests.append(_digest(name))
+        self._is_sorted = False
 
     def __contains__(self, name: str) -> bool:
+        self._sort()
         digest = _digest(name)
         at = bisect_left(self._digests, digest)
         return at < len(self._digests) and self._digests[at] == digest
@@ -31,8 +39,13 @@ class Names:
 
     def find_doubled(self) -> set[int]:
         """Return the digests that more than one name has had."""
-        pairs = zip(self._digests, self._digests[1:], strict=False)
-        return {one for one, next_one in pairs if one == next_one}
+        self._sort()
+        return {one for one, next_one in pairwise(self._digests) if one == next_one}
+
+    def _sort(self) -> None:
+        if not self._is_sorted:
+            self._digests = _sort(self._digests)
+            self._is_sorted = True
 
 
 def pick(names: Iterable[tuple[str, int]], digests: set[int]) -> Iterator[tuple[str, int]]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 from nodemcu_tls_build.certs import load_ca_file
-from nodemcu_tls_build.certs.issue import Issuer, load_issuer
+from nodemcu_tls_build.certs.issue import Issuer, load_issuer, make_key
 from nodemcu_tls_build.certs.keys import AskPassphrase
 from nodemcu_tls_build.certs.seal import load_recipient
-from nodemcu_tls_build.certs.store_write import Credentials
+from nodemcu_tls_build.certs.store import RECORD
+from nodemcu_tls_build.certs.store_write import ROOM, Credentials
 from nodemcu_tls_build.certs.subject import SubjectTemplate
 from nodemcu_tls_build.fleet.make import Recipe
 from nodemcu_tls_build.fleet.table import Table, load_table
@@ -37,16 +40,43 @@ def prepare_fleet(request: FleetRequest, *, ask_passphrase: AskPassphrase) -> tu
     """
     now = datetime.now(UTC)
     template = SubjectTemplate(request.subject)
+    issuer = _load_issuer(request, now, ask_passphrase)
+    ca = load_ca_file(request.ca_path, now=now).der if request.ca_path else ()
+    sealer = load_recipient(request.recipient_path) if request.recipient_path else None
     recipe = Recipe(
         directory=request.out_dir,
-        issuer=_load_issuer(request, now, ask_passphrase),
+        issuer=issuer,
         template=template,
-        request_dir=request.csv_path.parent,
-        ca=load_ca_file(request.ca_path, now=now).der if request.ca_path else (),
-        sealer=load_recipient(request.recipient_path) if request.recipient_path else None,
+        request_dir=_find_request_dir(request.csv_path),
+        options={
+            "issuer_cert": _list_digests((issuer.der, *issuer.chain)),
+            "subject": request.subject,
+            "days": request.days,
+            "ca": _list_digests(ca),
+            "encrypt_to": sealer.fingerprint if sealer else None,
+        },
+        most_subject=_measure_room(issuer),
+        ca=ca,
+        sealer=sealer,
     )
     Credentials(recipe.ca).make_records(0)
     return recipe, load_table(request.csv_path, template.columns, recipe.check)
+
+
+def _find_request_dir(csv_path: Path) -> Path:
+    """Return where requests lie: beside the list, or here for one that comes through a pipe."""
+    return Path() if csv_path.is_relative_to("/dev") else csv_path.parent
+
+
+def _list_digests(certificates: Sequence[bytes]) -> list[str]:
+    return [sha256(der).hexdigest() for der in dict.fromkeys(certificates)]
+
+
+def _measure_room(issuer: Issuer) -> int:
+    """Return how long a subject may be in DER, so that its store has room for the rest."""
+    _, key = make_key()
+    lengths = [*map(len, issuer.chain), len(key), issuer.measure_certificate()]
+    return ROOM - sum(RECORD.size + length for length in lengths)
 
 
 def _load_issuer(request: FleetRequest, now: datetime, ask_passphrase: AskPassphrase) -> Issuer:

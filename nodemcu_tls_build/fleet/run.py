@@ -7,14 +7,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from nodemcu_tls_build.errors import OutputError
 from nodemcu_tls_build.files import explain_write_error, make_directory, try_lock
+from nodemcu_tls_build.fleet.compare import count_missing
 from nodemcu_tls_build.fleet.make import CERTIFICATES, STORES, Made, Recipe, make_devices
 from nodemcu_tls_build.fleet.manifest import MANIFEST, Manifest
+from nodemcu_tls_build.fleet.options import check_options, keep_options
 from nodemcu_tls_build.fleet.table import Row, Table
 from nodemcu_tls_build.fleet.workers import run_workers
 
@@ -29,11 +32,16 @@ Report = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class FleetResult:
-    """How many devices were issued a certificate, and how many had theirs already."""
+    """How many devices were issued a certificate, and how many had theirs already.
+
+    `not_after` is when the new ones end, `is_cut` whether that is because their issuer's does.
+    """
 
     directory: Path
     issued: int
     kept: int
+    not_after: datetime | None
+    is_cut: bool
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON-able data."""
@@ -43,6 +51,8 @@ class FleetResult:
             "manifest": str(manifest),
             "issued": self.issued,
             "kept": self.kept,
+            "not_after": self.not_after and self.not_after.isoformat(),
+            "ends_with_issuer": self.is_cut,
         }
 
 
@@ -50,22 +60,33 @@ def issue_fleet(recipe: Recipe, table: Table, *, jobs: int, report: Report) -> F
     """Make what each device of the table gets that has not got it yet.
 
     `report` is told how many of how many are done. Whenever this ends, running it again goes on.
-    Raises OutputError.
+    Raises OutputError, and ConfigError with everything that does not go with earlier runs.
     """
     directory = recipe.directory
-    for name in (directory, directory / STORES, directory / CERTIFICATES):
-        make_directory(name)
-    with _hold(directory), Manifest(directory) as manifest, _remove_parts(directory, manifest):
-        count = sum(row.device not in manifest.devices for row in table.rows())
+    with _hold(directory):
+        check_options(directory, recipe.options)
+        with _make_subdirectories(directory), Manifest(directory) as manifest:
+            count, adopted = _issue(recipe, table, manifest, jobs, report)
+    issued = count - adopted
+    not_after = recipe.issuer.not_after if issued else None
+    is_cut = bool(issued) and recipe.issuer.is_cut
+    return FleetResult(directory, issued, table.count - issued, not_after, is_cut)
+
+
+def _issue(
+    recipe: Recipe, table: Table, manifest: Manifest, jobs: int, report: Report
+) -> tuple[int, int]:
+    """Issue what is missing; return how many devices it was, and how many files were there."""
+    adopted = 0
+    with _remove_parts(recipe.directory, manifest):
+        count = count_missing(recipe, table, manifest)
+        keep_options(recipe.directory, recipe.options)
         report(0, count)
-        adopted = 0
         chunks = _cut(row for row in table.rows() if row.device not in manifest.devices)
         workers = max(1, min(jobs, -(-count // _CHUNK)))
         if count:
             adopted = _run(recipe, manifest, chunks, workers, lambda done: report(done, count))
-    with suppress(OSError):  # there were no requests
-        (directory / CERTIFICATES).rmdir()
-    return FleetResult(directory, count - adopted, table.count - count + adopted)
+    return count, adopted
 
 
 def _run(
@@ -105,14 +126,14 @@ def _put(manifest: Manifest, batch: list[Made]) -> None:
     try:
         manifest.add(lines, files)
     except OSError as error:
-        raise explain_write_error(manifest.path, error) from error
+        raise explain_write_error(Path(error.filename or manifest.path), error) from error
 
 
 def _work(recipe: Recipe, rows: list[Row]) -> list[Made]:
     try:
         return list(make_devices(recipe, rows))
     except OSError as error:
-        raise explain_write_error(recipe.directory, error) from error
+        raise explain_write_error(Path(error.filename or recipe.directory), error) from error
     except ValueError as error:  # a request that has changed
         raise OutputError(f"rows {rows[0].number} to {rows[-1].number}: {error}") from error
 
@@ -120,6 +141,17 @@ def _work(recipe: Recipe, rows: list[Row]) -> list[Made]:
 def _cut(rows: Iterator[Row]) -> Iterator[list[Row]]:
     while chunk := list(islice(rows, _CHUNK)):
         yield chunk
+
+
+@contextmanager
+def _make_subdirectories(directory: Path) -> Iterator[None]:
+    for name in (STORES, CERTIFICATES):
+        make_directory(directory / name)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # there were no requests
+            (directory / CERTIFICATES).rmdir()
 
 
 @contextmanager
@@ -145,7 +177,8 @@ def _remove(directory: Path) -> None:
 
 @contextmanager
 def _hold(directory: Path) -> Iterator[None]:
-    """Keep others out of the directory; workers of a killed run have it until they end."""
+    """Make the directory and keep others out; workers of a killed run have it until they end."""
+    make_directory(directory)
     path = directory / ".lock"
     try:
         file = path.open("a")

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 from urllib.parse import quote
 
 from nodemcu_tls_build.errors import ConfigError
 from nodemcu_tls_build.fleet.names import Names, pick
+from nodemcu_tls_build.fleet.problems import shorten
+from nodemcu_tls_build.fleet.records import copy_list, read_records
 
 DEVICE, CSR = "device", "csr"
-_MAX_FIELD = 4096
 _MAX_NAME = 200  # bytes of a file's name; the system's limit is 255
-_MAX_SHOWN = 20
-_HINT = "Nothing was issued. Mend the file and run the command again."
-_UNDECODED = re.compile("[\udc80-\udcff]")  # as surrogateescape leaves bytes that are no UTF-8
+_MAX_COLUMNS, _MAX_COLUMN = 10, 40  # of the columns' names, and of each of them, that are shown
+_HINT = "Nothing was issued. Mend what is told and run the command again."
+
+# Returns a digest of the key in a row's request, None when there is none; raises ValueError.
+Check = Callable[["Row"], str | None]
 
 
 @dataclass(frozen=True)
@@ -42,154 +44,103 @@ class Row:
 
 
 class Table:
-    """A file of devices that was found to be right: its columns, and how many rows it has."""
+    """A list of devices that was found to be right: its columns, and how many rows it has.
 
-    def __init__(self, path: Path, columns: tuple[str, ...], count: int) -> None:
+    It is a copy, which nobody changes any more.
+    """
+
+    def __init__(self, path: Path, copy: BinaryIO, columns: tuple[str, ...], count: int) -> None:
         self.path = path
         self.columns = columns
         self.count = count
+        self._copy = copy
 
     def rows(self) -> Iterator[Row]:
-        """Read the rows one after another; raise ConfigError when they have changed since."""
-        try:
-            with _open(self.path) as file:
-                if tuple(_read_header(file, self.path)[0]) != self.columns:
-                    raise ValueError("its columns have changed")
-                for row, problem in _read_rows(file, self.columns):
-                    if problem or row is None:
-                        raise ValueError(problem)
-                    yield row
-        except (OSError, ValueError, csv.Error) as error:
-            raise ConfigError(f"{self.path} has changed: {error}", "Run it again.") from error
+        """Read the rows one after another, one reader at a time."""
+        return (row for row, _ in _read_rows(self._copy, self.columns) if row)
 
 
-def load_table(path: Path, needed: Sequence[str], check: Callable[[Row], str | None]) -> Table:
-    """Look through the file; raise ConfigError with every problem, each with its row.
+def load_table(path: Path, needed: Sequence[str], check: Check) -> Table:
+    """Look through a file or pipe; raise ConfigError with every problem, each with its row.
 
     `needed` are columns that it must have. `check` says what is wrong with the values of a row.
     """
-    try:
-        columns, problems = _check_columns(path, needed)
-        if problems:
-            raise ConfigError(f"{path} cannot be used:", _HINT, problems)
-        found: list[str] = []
-        names = Names(_check_rows(path, columns, check, found))
-        if names.find_doubled():
-            found += _find_doubles(path, columns, names.find_doubled())
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}", "Check the path.") from error
+    copy = copy_list(path)
+    columns, problems = _check_columns(copy, needed)
+    if problems:
+        raise ConfigError(f"{path} cannot be used:", _HINT, shorten(problems))
+    found: list[str] = []
+    devices, keys = Names(), Names()
+    for row, problem in _read_rows(copy, columns):
+        if row is None:
+            found.append(problem or "")
+            continue
+        devices.add(row.device)
+        try:
+            key = check(row)
+        except ValueError as error:
+            found.append(f"row {row.number}: {error}")
+        else:
+            if key:
+                keys.add(key)
+    found += _find_double_devices(copy, columns, devices)
+    found += _find_double_keys(copy, columns, keys, check)
     if found:
         found.sort(key=lambda text: int(re.findall(r"\d+", text)[0]))
-        more = [f"and {len(found) - _MAX_SHOWN:,} more"] if len(found) > _MAX_SHOWN else []
-        raise ConfigError(f"{path} cannot be used:", _HINT, [*found[:_MAX_SHOWN], *more])
-    if not len(names):
+        raise ConfigError(f"{path} cannot be used:", _HINT, shorten(found))
+    if not len(devices):
         raise ConfigError(f"{path} lists no devices", "Add a row for each under the header.")
-    return Table(path, columns, len(names))
+    return Table(path, copy, columns, len(devices))
 
 
-def _check_columns(path: Path, needed: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
-    with _open(path) as file:
-        columns, problem = _read_header(file, path)
+def _check_columns(copy: BinaryIO, needed: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
+    columns, problem = next(read_records(copy), ([], None))
+    text = "".join(columns)
+    if "PRIVATE KEY" in text:
+        problem = "this is a private key, and no list of devices"
+    elif not problem and not text:
+        problem = "it is empty; the first row names the columns, one of them `device`"
+    elif len(columns) == 1 and re.search("[;\t]", text):
+        problem = "columns are separated by commas, not by semicolons or tabs"
     if problem:
-        return (), [problem]
+        return (), [f"row 1: {problem}"]
     problems = [
-        f"row 1: there is no column {name!r}; there are: {', '.join(columns)}"
+        f"row 1: there is no column {name!r}; there are: {_show(columns)}"
         for name in dict.fromkeys([DEVICE, *needed])
         if name not in columns
     ]
-    doubled = dict.fromkeys(name for name in columns if columns.count(name) > 1)
-    problems += [f"row 1: the column {name!r} is there twice" for name in doubled]
+    doubled = [name for name in dict.fromkeys(columns) if columns.count(name) > 1]
+    problems += [f"row 1: the column {_shorten(name)!r} is there twice" for name in doubled]
     return tuple(columns), problems
 
 
-def _check_rows(
-    path: Path, columns: tuple[str, ...], check: Callable[[Row], str | None], found: list[str]
-) -> Iterator[str]:
-    """Yield the name of each device; put what is wrong into `found`."""
-    with _open(path) as file:
-        _read_header(file, path)
-        for row, problem in _read_rows(file, columns):
-            if row is None:
-                found.append(problem or "")
-                continue
-            yield row.device
-            if reason := check(row):
-                found.append(f"row {row.number}: {reason}")
+def _show(columns: Sequence[str]) -> str:
+    names = [_shorten(name) for name in columns[:_MAX_COLUMNS]]
+    return ", ".join([*names, *(["..."] if len(columns) > _MAX_COLUMNS else [])])
 
 
-def _find_doubles(path: Path, columns: tuple[str, ...], digests: set[int]) -> list[str]:
-    first: dict[str, int] = {}
-    found = []
-    with _open(path) as file:
-        _read_header(file, path)
-        rows = ((row.device, row.number) for row, _ in _read_rows(file, columns) if row)
-        for device, number in pick(rows, digests):
-            if device in first:
-                found.append(f"row {number}: the device {device!r} is in row {first[device]}, too")
-            first.setdefault(device, number)
-    return found
+def _shorten(name: str) -> str:
+    return name if len(name) <= _MAX_COLUMN else f"{name[:_MAX_COLUMN]}..."
 
 
-def _open(path: Path) -> IO[str]:
-    if path.exists() and not path.is_file():
-        raise OSError(0, "it is not a file")
-    return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
-
-
-def _read_header(file: IO[str], path: Path) -> tuple[list[str], str | None]:
-    """Return the names of the columns, and what is wrong with the row that has them."""
-    csv.field_size_limit(_MAX_FIELD)
-    try:
-        columns = next(csv.reader(_one_record(file), strict=True), [])
-    except csv.Error as error:
-        return [], f"row 1: {error}"
-    columns = [name.strip() for name in columns]
-    if not any(columns):
-        return [], "row 1: it is empty; the first row names the columns, one of them `device`"
-    if _UNDECODED.search("".join(columns)):
-        return [], "row 1: it is not UTF-8"
-    return columns, None
-
-
-def _one_record(file: IO[str]) -> Iterator[str]:
-    """Yield the lines of the first record; the rest stays in the file."""
-    while line := file.readline():
-        yield line
-
-
-def _read_rows(file: IO[str], columns: tuple[str, ...]) -> Iterator[tuple[Row | None, str | None]]:
+def _read_rows(copy: BinaryIO, columns: tuple[str, ...]) -> Iterator[tuple[Row | None, str | None]]:
     """Yield each row, or what is wrong with it; empty ones are left out."""
-    reader = csv.reader(_one_record(file), strict=True)
-    number = 1
-    while True:
-        number += 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield None, f"row {number}: {error}"
-            return  # where the next one begins is not known
-        if not any(cell.strip() for cell in cells):
+    for number, (values, problem) in enumerate(read_records(copy), 1):
+        if number == 1 or not (problem or any(values)):
             continue
-        problem = _check_cells(cells, columns)
-        if problem:
-            yield None, f"row {number}: {problem}"
-            continue
-        row = Row(number, dict(zip(columns, map(str.strip, cells), strict=True)))
-        problem = _check_device(row)
-        yield (None, f"row {number}: {problem}") if problem else (row, None)
+        row = Row(number, dict(zip(columns, values, strict=False)))
+        reason = problem or _check_count(values, columns) or _check_device(row)
+        yield (None, f"row {number}: {reason}") if reason else (row, None)
 
 
-def _check_cells(cells: list[str], columns: tuple[str, ...]) -> str | None:
-    if len(cells) != len(columns):
-        return f"it has {len(cells)} values, the header {len(columns)} columns"
-    text = "".join(cells)
-    if _UNDECODED.search(text):
-        return "it is not UTF-8"
-    if any(character < " " or character == "\x7f" for character in text):
-        return "it has a control character in it"
-    return None
+def _check_count(values: Sequence[str], columns: Sequence[str]) -> str | None:
+    if len(values) == len(columns):
+        return None
+    return f"it has {_count(values, 'value')}, the header {_count(columns, 'column')}"
+
+
+def _count(things: Sequence[str], name: str) -> str:
+    return f"1 {name}" if len(things) == 1 else f"{len(things)} {name}s"
 
 
 def _check_device(row: Row) -> str | None:
@@ -198,3 +149,38 @@ def _check_device(row: Row) -> str | None:
     if len(os.fsencode(row.file_name)) > _MAX_NAME:
         return f"the device's name is too long: {row.device[:40]!r}..."
     return None
+
+
+def _find_double_devices(copy: BinaryIO, columns: tuple[str, ...], devices: Names) -> Iterator[str]:
+    if digests := devices.find_doubled():
+        names = ((row.device, row.number) for row, _ in _read_rows(copy, columns) if row)
+        for name, number, first in _find_doubles(names, digests):
+            yield f"row {number}: the device {name!r} is in row {first}, too"
+
+
+def _find_double_keys(
+    copy: BinaryIO, columns: tuple[str, ...], keys: Names, check: Check
+) -> Iterator[str]:
+    if digests := keys.find_doubled():
+        rows = (row for row, _ in _read_rows(copy, columns) if row)
+        known = ((key, row.number) for row in rows if (key := _find_key(row, check)))
+        for _, number, first in _find_doubles(known, digests):
+            yield f"row {number}: its request has the key of the one in row {first}"
+
+
+def _find_key(row: Row, check: Check) -> str | None:
+    try:
+        return check(row)
+    except ValueError:  # told of already
+        return None
+
+
+def _find_doubles(
+    names: Iterable[tuple[str, int]], digests: set[int]
+) -> Iterator[tuple[str, int, int]]:
+    """Yield each name that is there again, its row, and the row that it is in first."""
+    first: dict[str, int] = {}
+    for name, number in pick(names, digests):
+        if name in first:
+            yield name, number, first[name]
+        first.setdefault(name, number)

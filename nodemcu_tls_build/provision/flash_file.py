@@ -5,12 +5,19 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from nodemcu_tls_build.certs.seal import is_sealed
 from nodemcu_tls_build.certs.store_write import Credentials
 from nodemcu_tls_build.errors import DeviceError, ImageError, OutputError
-from nodemcu_tls_build.files import explain_write_error, read_file, try_lock, write_file
+from nodemcu_tls_build.files import (
+    explain_write_error,
+    read_file,
+    remove_leftovers,
+    try_lock,
+    write_file,
+)
 from nodemcu_tls_build.image import (
     ERASED,
     FLASH_SIZES,
@@ -19,11 +26,12 @@ from nodemcu_tls_build.image import (
     parse_flash_settings,
 )
 from nodemcu_tls_build.memmap import BOOT_OFFSET, IROM_OFFSET
-from nodemcu_tls_build.provision.layout import Format, check_place
+from nodemcu_tls_build.provision.layout import Firmware, Format, check_place
 from nodemcu_tls_build.provision.result import Provisioned, Stored
 
 OWNER_ONLY = stat.S_IRUSR | stat.S_IWUSR  # what has a key in it
 
+_ATTEMPTS = 5
 _NOTE = 64  # bytes that the note of the build id fits into
 _FLASH_HINT = "Name the flash.bin of a build, or a flash that `nodemcu-tls run --flash` keeps."
 
@@ -34,10 +42,12 @@ def provision_flash_file(path: Path, credentials: Credentials, layout: Format) -
     Only its owner can read the file then. Raises ImageError, DeviceError, OutputError and
     CertificateError, with the file as it was.
     """
+    path = _follow(path)
     with _hold(path):
+        remove_leftovers(path)
         flash, stored = _load(path, layout)
         start = stored.offset or 0
-        check_place(layout, stored.store, build_id=_find_build_id(flash), where=str(path))
+        check_place(layout, stored.store, _find_firmware(flash), str(path))
         store = layout.update(stored.store, credentials)
         new = flash[:start] + store + flash[start + len(store) :]
         write_file(path, new, mode=OWNER_ONLY)
@@ -51,11 +61,17 @@ def make_store_file(
 
     Another file stays unless `force` is given. Raises OutputError and CertificateError.
     """
+    path = _follow(path)
     store = layout.update(layout.erased, credentials)
-    if os.path.lexists(path) and not force and not _is_that(path, store):
-        raise OutputError(
-            f"{path} exists already", "Give --force to replace it, or choose another name."
-        )
+    if os.path.lexists(path):
+        if not path.is_file():
+            raise OutputError(
+                f"{path} is not a regular file: it is not replaced", "Choose another name."
+            )
+        if not force and not _is_that(path, store):
+            raise OutputError(
+                f"{path} exists already", "Give --force to replace it, or choose another name."
+            )
     if not path.parent.is_dir():
         raise OutputError(
             f"cannot write {path}: there is no directory {path.parent}", "Make it first."
@@ -67,8 +83,16 @@ def make_store_file(
 def read_stored(path: Path, layout: Format) -> Stored:
     """Return the credentials in a file, of a whole flash or of their own; raise ImageError."""
     data = _read(path)
-    if len(data) == layout.size and data[0] != MAGIC:
-        return Stored(str(path), layout, None, data)
+    if data[0] != MAGIC:
+        if len(data) == layout.size:
+            return Stored(str(path), layout, None, data)
+        for other in Format:
+            if len(data) == other.size:
+                raise ImageError(
+                    f"{path} is no store image in the format {layout}: it has the size of one in "
+                    f"the format {other}",
+                    f"`nodemcu-tls provision show --format {other}` reads it.",
+                )
     return _load(path, layout)[1]
 
 
@@ -80,7 +104,13 @@ def _load(path: Path, layout: Format) -> tuple[bytes, Stored]:
     data = _read(path)
     size = _find_size(path, data)
     start, end = layout.find_place(size)
-    flash = data.ljust(size if layout is Format.NTLS else end, ERASED)
+    if layout is Format.NODEMCU and len(data) < end:
+        raise ImageError(
+            f"{path} ends at {len(data):#x}, before the sectors of NodeMCU firmware, {start:#x} to "
+            f"{end:#x}",
+            "Name the whole image, as it is written to the flash from 0 on.",
+        )
+    flash = data.ljust(size, ERASED) if layout is Format.NTLS else data
     return flash, Stored(str(path), layout, start, flash[start:end])
 
 
@@ -98,8 +128,9 @@ def _find_size(path: Path, data: bytes) -> int:
     raise ImageError(f"{path} is not a flash image: it has {len(data):,} bytes", _FLASH_HINT)
 
 
-def _find_build_id(flash: bytes) -> str | None:
-    return find_build_id(flash[IROM_OFFSET : IROM_OFFSET + _NOTE])
+def _find_firmware(flash: bytes) -> Firmware:
+    build_id = find_build_id(flash[IROM_OFFSET : IROM_OFFSET + _NOTE])
+    return Firmware(flash[BOOT_OFFSET] == MAGIC, build_id)
 
 
 def _read(path: Path) -> bytes:
@@ -109,7 +140,18 @@ def _read(path: Path) -> bytes:
         raise ImageError(f"cannot read {path}: {error.strerror}", _FLASH_HINT) from error
     if not data:
         raise ImageError(f"{path} is empty", _FLASH_HINT)
+    if is_sealed(data):
+        raise ImageError(
+            f"{path} is encrypted",
+            "Decrypt it first: umask 077; openssl cms -decrypt -binary -inform DER "
+            f"-in {path} -inkey KEY -out {path.with_suffix('')}",
+        )
     return data
+
+
+def _follow(path: Path) -> Path:
+    """Return what a link leads to: that is written, and the link stays."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def _is_that(path: Path, data: bytes) -> bool:
@@ -121,20 +163,30 @@ def _is_that(path: Path, data: bytes) -> bool:
 
 @contextmanager
 def _hold(path: Path) -> Iterator[None]:
-    """Keep emulators away from a flash, which have it locked while they run."""
+    """Keep emulators away from a flash, which have it locked while they run, and others like us."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = _lock(path)
     except FileNotFoundError as error:
         raise ImageError(f"{path} does not exist", _FLASH_HINT) from error
     except OSError as error:
         raise explain_write_error(path, error) from error
     try:
-        if not try_lock(descriptor):
-            raise DeviceError(
-                f"{path} is the flash of an emulator that is running", "Wait for it to end."
-            )
         yield
     except OSError as error:
         raise explain_write_error(path, error) from error
     finally:
         os.close(descriptor)
+
+
+def _lock(path: Path) -> int:
+    """Open and lock the file; one that was replaced meanwhile is not that file any more."""
+    for _ in range(_ATTEMPTS):
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+        with ExitStack() as unless_locked:
+            unless_locked.callback(os.close, descriptor)
+            if try_lock(descriptor) and os.path.samestat(os.fstat(descriptor), path.stat()):
+                unless_locked.pop_all()
+                return descriptor
+    raise DeviceError(
+        f"{path} is in use, by an emulator or by another provision", "Wait for it to end."
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -59,11 +60,17 @@ class Format(StrEnum):
         return describe(self.read(store))
 
 
-def check_place(layout: Format, store: bytes, *, build_id: str | None, where: str) -> None:
-    """Raise ImageError when what is about to be overwritten is no credentials.
+@dataclass(frozen=True)
+class Firmware:
+    """What is in a flash: whether there is a boot image, and the build id of this project's."""
 
-    `build_id` is that of the firmware in the flash, None when that is not this project's.
-    """
+    is_there: bool
+    build_id: str | None
+
+
+def check_place(layout: Format, store: bytes, firmware: Firmware, where: str) -> None:
+    """Raise ImageError when no credentials of the firmware belong there."""
+    build_id = firmware.build_id
     if layout is Format.NODEMCU:
         if build_id is not None:
             raise ImageError(f"{where} has the firmware of build {build_id}", _NOT_NODEMCU)
@@ -76,10 +83,14 @@ def check_place(layout: Format, store: bytes, *, build_id: str | None, where: st
                 f"{end:#x}",
                 _NOT_NODEMCU,
             ) from error
+    elif build_id is None and firmware.is_there:
+        raise ImageError(
+            f"{where} has no firmware of this project, which alone would use the credentials",
+            _NOT_OURS,
+        )
     elif build_id is None and not _is_free(store):
         raise ImageError(
-            f"{where} has something else where the credentials belong, and no firmware that "
-            "would use them",
+            f"{where} has something else where the credentials belong, and no firmware",
             _NOT_OURS,
         )
 

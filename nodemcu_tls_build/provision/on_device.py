@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from nodemcu_tls_build.certs.store_write import Credentials
-from nodemcu_tls_build.device.chip import DeviceChip
 from nodemcu_tls_build.device.credentials import read_settings
 from nodemcu_tls_build.device.plan import Range
 from nodemcu_tls_build.device.regions import Region, read_flash, write_regions
@@ -13,7 +12,7 @@ from nodemcu_tls_build.device.whole import find_flash_size
 from nodemcu_tls_build.errors import DeviceError
 from nodemcu_tls_build.image import find_build_id
 from nodemcu_tls_build.memmap import IROM_OFFSET, SECTOR
-from nodemcu_tls_build.provision.layout import Format, check_place, list_changes
+from nodemcu_tls_build.provision.layout import Firmware, Format, check_place, list_changes
 from nodemcu_tls_build.provision.result import Provisioned, Stored
 
 _NOTE = 64  # bytes to read for the note of the build id
@@ -26,10 +25,12 @@ def provision_device(line: Line, credentials: Credentials, layout: Format) -> Pr
     was cut short fails its checksum. Raises DeviceError, ImageError and CertificateError.
     """
     with use_device(line) as (device, chip):
-        place = _find_place(device, chip, layout)
+        settings = read_settings(device)
+        place = layout.find_place(find_flash_size(chip, settings, device.port))
         before = _read_store(device, place, "reading the credentials")
         note = read_flash(device, IROM_OFFSET, _NOTE, what="reading the build id")
-        check_place(layout, before, build_id=find_build_id(note), where=line.port)
+        firmware = Firmware(settings is not None, find_build_id(note))
+        check_place(layout, before, firmware, line.port)
         wanted = layout.update(before, credentials)
         for at in list_changes(before, wanted):
             write_regions(device, [Region("", place[0] + at, wanted[at : at + SECTOR])])
@@ -41,14 +42,10 @@ def provision_device(line: Line, credentials: Credentials, layout: Format) -> Pr
 def read_device(line: Line, layout: Format) -> Stored:
     """Return the credentials in the device's flash; raise DeviceError."""
     with use_device(line) as (device, chip):
-        place = _find_place(device, chip, layout)
+        place = layout.find_place(find_flash_size(chip, read_settings(device), device.port))
         return Stored(
             line.port, layout, place[0], _read_store(device, place, "reading the credentials")
         )
-
-
-def _find_place(device: Line, chip: DeviceChip, layout: Format) -> Range:
-    return layout.find_place(find_flash_size(chip, read_settings(device), device.port))
 
 
 def _read_store(device: Line, place: Range, what: str) -> bytes:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nodemcu_tls_build.certs import load_ca_file
 from nodemcu_tls_build.certs.keys import AskPassphrase
-from nodemcu_tls_build.certs.pair import load_pair
+from nodemcu_tls_build.certs.pair import load_client_pair
 from nodemcu_tls_build.certs.store_write import Credentials
 from nodemcu_tls_build.errors import CertificateError
 from nodemcu_tls_build.provision.flash_file import read_stored
@@ -29,7 +29,7 @@ def load_credentials(
         bundle = load_ca_file(ca_path, now=now)
         credentials = replace(credentials, ca=bundle.der)
     if cert_path and key_path:
-        pair = load_pair(cert_path, key_path, now=now, ask_passphrase=ask_passphrase)
+        pair = load_client_pair(cert_path, key_path, now=now, ask_passphrase=ask_passphrase)
         credentials = replace(credentials, certificates=pair.certificates, key=pair.key)
     return credentials
 
