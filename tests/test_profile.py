@@ -202,7 +202,8 @@ resumption = "yes"
         f'16: tls.key_exchanges[0]: "ECDHE_RSA" is not one of {exchanges}; '
         'did you mean "ECDHE-RSA"?',
         '20: tls.ciphers: must be a list of strings, found "AES"',
-        '21: tls.modes: TLS 1.2 needs "GCM", "CCM" or "CBC": no cipher suite is left',
+        '21: tls.modes: no cipher suite of TLS 1.2 is left: TLS needs "GCM", "CCM", "CBC" or'
+        ' "CCM_8" in tls.modes, or "CHACHA20-POLY1305" in tls.ciphers',
         '22: tls.digests: SHA-1: listed more than once, found ["SHA-256", "SHA-1", "SHA-1"]',
         f'23: tls.curves[0]: "P-256" is not one of {curves}; did you mean "secp256r1"?',
         f'23: tls.curves[1]: "bp384" is not one of {curves}; did you mean "brainpoolP384r1"?',
@@ -229,7 +230,8 @@ tls.in_buffer = "1KiB"
         '3: tls.key_exchanges: "ECDHE-ECDSA" needs "ECDSA" in tls.signatures',
         '4: tls.key_exchanges: "ECDHE-ECDSA" needs a curve in tls.curves',
         '4: tls.key_exchanges: "ECDHE-RSA" needs a curve in tls.curves',
-        '5: tls.modes: TLS 1.2 needs "GCM", "CCM" or "CBC": no cipher suite is left',
+        '5: tls.modes: no cipher suite of TLS 1.2 is left: TLS needs "CCM", "CBC", "CCM_8" or "GCM"'
+        ' in tls.modes, or "CHACHA20-POLY1305" in tls.ciphers',
         '6: tls.digests: TLS needs "SHA-256" for its handshake',
         '7: tls.ciphers: needs "AES": the random generator is made of it',
         "8: tls.max_fragment: asks for records of 4096 bytes, tls.in_buffer holds 1024",

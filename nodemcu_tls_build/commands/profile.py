@@ -132,17 +132,22 @@ def check(
     from nodemcu_tls_build.commands.show import show
     from nodemcu_tls_build.commands.show_heap import describe_heap
     from nodemcu_tls_build.profile import list_macros, load_profile
-    from nodemcu_tls_build.profile.heap import check_budget
+    from nodemcu_tls_build.profile.heap import check_budget, check_least_heap
+    from nodemcu_tls_build.profile.remarks import list_remarks
     from nodemcu_tls_build.profile.suites import list_suites
 
     loaded = load_profile(name, settings)
+    remarks = list_remarks(loaded)
     macros = sum(len(section.macros) for section in list_macros(loaded))
     suites = len(list_suites(loaded.tls))
     heap = _predict(loaded, chain_path, ca_path)
-    if heap is not None:
+    if heap is None:
+        check_least_heap(loaded)
+    else:
         check_budget(loaded, heap)
     if as_json:
         found: dict[str, Any] = {"name": loaded.name, "sha256": loaded.digest(), "problems": []}
+        found["remarks"] = remarks
         found |= {} if heap is None else {"handshake": heap.to_dict()}
         _show_json({**found, "macros": macros, "cipher_suites": suites})
     else:
@@ -150,6 +155,8 @@ def check(
         show(f"profile {loaded.name} is right: {count}, {macros} macros of mbedTLS")
         if heap is not None:
             show(describe_heap(loaded, heap))
+        for remark in remarks:
+            show(f"  - {remark}")
 
 
 @profile.command()
