@@ -25,6 +25,7 @@ from nodemcu_tls_build.memmap import BOOT_OFFSET, IROM_OFFSET
 from nodemcu_tls_build.ninja import run_ninja
 from nodemcu_tls_build.output import hold_directory, publish_files
 from nodemcu_tls_build.profile import Profile, check_macros, load_profile
+from nodemcu_tls_build.profile.remarks import list_notes
 from nodemcu_tls_build.render import render_server_ca, render_user_mbedtls
 from nodemcu_tls_build.request import BuildRequest, BuildResult, Progress
 from nodemcu_tls_build.resources import app_dir
@@ -161,6 +162,7 @@ def _make_report(  # noqa: PLR0913, PLR0917 -- one parameter a part of it
         "build_id": find_build_id(files[IMAGES[IROM_OFFSET]]),
         "build_time": build_time.iso_text,
         "profile": profile.to_dict() | {"sha256": profile.digest()},
+        "notes": list_notes(profile),
         "ca": _describe_ca(bundle),
         "tools": tools,
         "sources": [_describe_source(tree) for tree in trees.values()],

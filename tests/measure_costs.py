@@ -88,6 +88,12 @@ _NEEDS: dict[str, dict[str, Any]] = {
 # Extra values that others need: they are measured alone, too.
 _NEEDED = {"tls.max_fragment": [2048], "tls.key_exchanges": [["ECDHE-ECDSA"]]}
 _HANDSHAKES = {"crypto.mpi_window": "dhe"}
+# What changes the arithmetic is measured with every kind of it.
+_ARITHMETIC = {
+    *("mbedtls.version", "optimise.mbedtls", "crypto.mpi_window", "crypto.ecp_window"),
+    *("crypto.ecp_fixed_point", "crypto.nist_reduction"),
+}
+_KINDS = ("ecdsa", "rsa", "dhe")
 
 
 @dataclass(frozen=True)
@@ -185,12 +191,30 @@ class Bench:
         assert result.returncode == 0, result.stderr
         return measure_build(out_dir, self._sites[handshake], self._directory / "link")
 
-    def measure_variant(self, plan: Plan) -> Cost:
+    def measure_variant(self, plan: Plan, handshake: str) -> Cost:
         """Return what a variant takes more than the default profile with the same handshake."""
-        profile = load(plan.settings)
-        handshake = choose_handshake(profile, plan.key)
         sets = [part for text in format_settings(plan.settings) for part in ("--set", text)]
-        return self.measure(handshake, profile, *sets) - self.measure_base(handshake)
+        cost = self.measure(handshake, load(plan.settings), *sets)
+        return cost - self.measure_base(handshake)
+
+    def describe_variant(self, plan: Plan) -> dict[str, Any]:
+        """Return a variant's entry in the table."""
+        handshake = choose_handshake(load(plan.settings), plan.key)
+        cost = self.measure_variant(plan, handshake)
+        entry = {
+            "key": plan.key,
+            "value": plan.value,
+            "needs": plan.needs,
+            "handshake": handshake,
+            "cost": cost.to_dict(),
+        }
+        if plan.key in _ARITHMETIC:
+            others = [kind for kind in _KINDS if kind != handshake]
+            entry["instructions"] = {
+                kind: self.measure_variant(plan, kind).instructions for kind in others
+            }
+        print(plan.text, cost, entry.get("instructions", ""), flush=True)
+        return entry
 
     def measure_base(self, handshake: str) -> Cost:
         """Return what the default profile takes, with such a handshake."""
@@ -244,18 +268,10 @@ def measure_all(bench: Bench, table: dict[str, Any], wanted: Sequence[str]) -> N
         if wanted and plan.key not in wanted:
             continue
         try:
-            cost = bench.measure_variant(plan)
+            kept[at] = bench.describe_variant(plan)
         except (AssertionError, subprocess.SubprocessError) as error:
             print(plan.text, "cannot be measured:", error, flush=True)
             continue
-        print(plan.text, cost, flush=True)
-        kept[at] = {
-            "key": plan.key,
-            "value": plan.value,
-            "needs": plan.needs,
-            "handshake": choose_handshake(load(plan.settings), plan.key),
-            "cost": cost.to_dict(),
-        }
         order = [(plan.key, json.dumps(plan.value)) for plan in plans]
         table["variants"] = [kept[at] for at in order if at in kept]
         write_table(table)

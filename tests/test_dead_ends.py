@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
+from random_profiles import BOTH, ONLY_1_3, draw_settings
 
 from nodemcu_tls_build.errors import ConfigError
 from nodemcu_tls_build.profile import Profile, load_profile
@@ -13,11 +14,6 @@ from nodemcu_tls_build.profile import values as v
 from nodemcu_tls_build.profile.offer import describe_offer, measure_least_hello
 from nodemcu_tls_build.profile.suites import all_suites
 
-ONLY_1_3 = (
-    *("tls.versions=1.3", "tls.max_fragment=none"),
-    "tls.keep_peer_certificate=true",
-)
-BOTH = ("tls.versions=1.2,1.3", "tls.keep_peer_certificate=true")
 RSA_CCM = (
     'no cipher suite of TLS 1.2 is left: "ECDHE-RSA" in tls.key_exchanges needs "GCM" or "CBC" in'
     ' tls.modes, or "CHACHA20-POLY1305" in tls.ciphers'
@@ -25,7 +21,9 @@ RSA_CCM = (
 NO_GROUP = (
     'tls.versions: "1.3" needs "secp256r1", "secp384r1", "secp521r1" or "x25519" in tls.curves'
 )
-NO_SIGNATURE = 'tls.versions: "1.3" has no signature algorithm left: "ECDSA" in tls.signatures needs'
+NO_SIGNATURE = (
+    'tls.versions: "1.3" has no signature algorithm left: "ECDSA" in tls.signatures needs'
+)
 
 
 @pytest.mark.parametrize(
@@ -123,29 +121,6 @@ def test_protocol_names_that_no_hello_has_room_for() -> None:
     assert load_profile("default", [f"tls.alpn={names}", "tls.out_buffer=8KiB"]).tls.alpn
 
 
-CHOICES: dict[str, tuple[Any, ...]] = {
-    "key_exchanges": get_args(v.KeyExchange),
-    "ciphers": get_args(v.Cipher),
-    "modes": get_args(v.Mode),
-    "digests": get_args(v.Digest),
-    "signatures": get_args(v.Signature),
-    "curves": get_args(v.Curve),
-}
-NEEDED = {"ciphers": "AES", "digests": "SHA-256"}  # without which every profile is refused
-
-
-def draw_settings(source: random.Random) -> list[str]:
-    """Return settings of which any may be right, and most together are."""
-    settings = []
-    for key, choices in CHOICES.items():
-        members = source.sample(choices, source.randint(1, len(choices)))
-        if key in NEEDED and NEEDED[key] not in members:
-            members.append(NEEDED[key])
-        settings.append(f"tls.{key}={','.join(members)}")
-    settings += source.choice([ONLY_1_3, BOTH, ("tls.versions=1.2",)])
-    return settings
-
-
 def list_what_is_missing(profile: Profile) -> list[str]:
     """Say which lists of a hello a version cannot do without, and finds empty."""
     offer, missing = describe_offer(profile), []
@@ -167,7 +142,7 @@ def list_what_is_missing(profile: Profile) -> list[str]:
 
 
 def test_no_profile_that_is_right_lacks_what_a_version_needs() -> None:
-    source = random.Random(5)
+    source = random.Random(5)  # noqa: S311 -- the same each time
     right = 0
     for _ in range(600):
         settings = draw_settings(source)

@@ -56,7 +56,7 @@ def list_(as_json: bool) -> None:
     from nodemcu_tls_build.commands.show import show
     from nodemcu_tls_build.commands.show_profile import format_list
     from nodemcu_tls_build.profile import list_presets, load_profile
-    from nodemcu_tls_build.profile.costs import estimate_cost
+    from nodemcu_tls_build.profile.estimate import estimate_cost
     from nodemcu_tls_build.profile.suites import list_suites
 
     found = [load_profile(name) for name in list_presets()]
@@ -94,7 +94,7 @@ def show_(
     from nodemcu_tls_build.commands.show import show
     from nodemcu_tls_build.commands.show_profile import format_profile
     from nodemcu_tls_build.profile import load_profile
-    from nodemcu_tls_build.profile.costs import estimate_cost
+    from nodemcu_tls_build.profile.estimate import estimate_cost
     from nodemcu_tls_build.profile.offer import describe_offer
 
     loaded = load_profile(name, settings)

@@ -25,8 +25,8 @@ from nodemcu_tls_build.profile.settings import show_setting
 
 if TYPE_CHECKING:
     from nodemcu_tls_build.profile import Profile
-    from nodemcu_tls_build.profile.costs import Estimate
     from nodemcu_tls_build.profile.differ import Difference
+    from nodemcu_tls_build.profile.estimate import Estimate
     from nodemcu_tls_build.profile.heap import Prediction
     from nodemcu_tls_build.profile.offer import Offer
 
@@ -110,14 +110,20 @@ def _describe_resumption(profile: Profile) -> Iterator[str]:
 
 def _describe_estimate(estimate: Estimate) -> Iterator[str]:
     cost = estimate.cost
-    yield f"{cost.flash:,} bytes of flash, {cost.dram:,} of static DRAM"
-    if cost.heap is not None:
-        yield f"{cost.heap:,} bytes of heap at the peak of a handshake"
-    if cost.idle is not None:
-        yield f"{cost.idle:,} bytes of heap for an open connection"
+    heap, idle = (_tell(size, "bytes") for size in (cost.heap, cost.idle))
+    speed = "not measured: instructions"
     if cost.instructions is not None:
-        yield f"{millions(cost.instructions)} million instructions for a handshake"
-    yield from textwrap.wrap(describe_source(estimate), WIDTH - _TITLE)
+        speed = f"{millions(cost.instructions)} million instructions"
+    yield f"{cost.flash:,} bytes of flash, {cost.dram:,} of static DRAM"
+    yield f"{heap} of heap at the peak of a handshake"
+    yield f"{idle} of heap for an open connection"
+    yield f"{speed} for a handshake"
+    yield f"handshake: {estimate.handshake}"
+    yield from textwrap.wrap(describe_source(estimate), WIDTH - _TITLE, break_on_hyphens=False)
+
+
+def _tell(number: int | None, unit: str) -> str:
+    return f"not measured: {unit}" if number is None else f"{number:,} {unit}"
 
 
 def _format_sides(title: str, names: tuple[str, str], rows: Sequence[Row]) -> str:

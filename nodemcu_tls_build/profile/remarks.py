@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from nodemcu_tls_build.errors import ConfigError
 from nodemcu_tls_build.profile.dead_ends import list_idle_exchanges
+from nodemcu_tls_build.profile.heap import check_least_heap
 
 if TYPE_CHECKING:
     from nodemcu_tls_build.profile.model import Profile
+
+
+def list_notes(profile: Profile) -> list[str]:
+    """Return what to say when a firmware is built of it: that, and what `profile check` refuses."""
+    try:
+        check_least_heap(profile)
+    except ConfigError as error:
+        return [error.message, *list_remarks(profile)]
+    return list_remarks(profile)
 
 
 def list_remarks(profile: Profile) -> list[str]:
