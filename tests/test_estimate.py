@@ -16,6 +16,7 @@ from nodemcu_tls_build.profile.buffers import measure_idle
 from nodemcu_tls_build.profile.costs import load_costs
 from nodemcu_tls_build.profile.estimate import Estimate, estimate_cost
 from nodemcu_tls_build.profile.heap import predict_heap
+from nodemcu_tls_build.profile.savings import suggest_smaller
 from nodemcu_tls_build.profile.usual import find_usual, list_usual_chains, make_chain
 
 
@@ -137,3 +138,38 @@ def test_usual_chains_are_those_that_a_profile_can_verify(preset: str) -> None:
     assert ("rsa-2048" in keys) == ("RSA" in profile.tls.signatures)
     for chain in list_usual_chains(profile):
         predict_heap(profile, chain)
+
+
+LARGE = (
+    *("board.flash_size=512KiB", "tls.versions=1.2,1.3", "tls.keep_peer_certificate=true"),
+    *("mbedtls.debug=true", "crypto.ecp_fixed_point=true", "crypto.aes_fewer_tables=false"),
+    *(f"optimise.{part}=speed" for part in ("mbedtls", "lwip", "lua", "firmware")),
+    *("tls.curves=secp256r1,secp384r1,secp521r1,brainpoolP512r1,x25519,secp256k1",),
+)
+
+
+def check(*settings: str, code: int) -> str:
+    args = [part for setting in settings for part in ("--set", setting)]
+    result = CliRunner().invoke(cli, ["profile", "check", "default", *args])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_an_image_that_the_flash_has_no_room_for_is_told_by_its_keys() -> None:
+    told = check(*LARGE, code=1)
+    assert "Error: the code takes about 43" in told
+    assert ", board.flash_size has room for 421,888\n" in told
+    assert 'Hint: board.flash_size is "512KiB", or take "1MiB" if the board has it. ' in told
+    assert 'What takes most: tls.versions without "1.3" saves about 40,' in told
+    assert "mbedtls.debug = false saves about 29,024" in told
+    check(*LARGE, "board.flash_size=1MiB", code=0)
+    both = check(*LARGE, "tls.heap_budget=4KiB", code=1)
+    assert "Error: profile default has 2 problems\n  - the code takes about" in both
+    assert "\n  - a handshake takes" in both
+
+
+def test_suggestions_are_for_profiles_that_are_right() -> None:
+    hint = suggest_smaller(load_profile("tiny"))
+    assert 'board.flash_size is "1MiB". What takes most: ' in hint
+    assert "tls.modes" not in hint
+    assert "tls.digests" not in hint

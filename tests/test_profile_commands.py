@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -275,3 +276,47 @@ def test_init_overwrites_nothing(tmp_path: Path) -> None:
     assert path.read_text() == "mine"
     run("init", "--force", str(path), answers=ANSWERS)
     assert path.read_text() != "mine"
+
+
+def test_init_names_a_file_that_is_no_preset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for given, told in (
+        ("default", "./default"),
+        ("my prof;x.toml", "'my prof;x.toml'"),
+        (f"{tmp_path}/plain", f"{tmp_path}/plain"),
+    ):
+        shown = run("init", given, answers=f"mine{ANSWERS[4:]}").stdout
+        assert f"build it with `nodemcu-tls build --profile {told}`.\n" in shown
+        (argument,) = shlex.split(told)
+        assert read("check", argument)["name"] == "mine"
+
+
+def test_init_gives_a_handshake_the_heap_that_it_takes(tmp_path: Path) -> None:
+    path = tmp_path / "new.toml"
+    shown = run("init", str(path), answers="mine\ntiny\nboth\n16KiB\n\n\n\n").stdout
+    budget = load_profile(str(path)).tls.heap_budget
+    assert f"tls.heap_budget={budget // 1024}KiB." in shown
+    assert budget > load_profile("tiny").tls.heap_budget
+    run("check", str(path))
+
+
+def test_init_without_answers(tmp_path: Path) -> None:
+    path = tmp_path / "new.toml"
+    result = run("init", str(path), answers="mine\n", code=1)
+    assert result.stdout.endswith(" [default]: \n")
+    assert result.stderr == (
+        "Error: the answers ended before the last question: nothing is written\n"
+        "Hint: Answer on a terminal, or give a line for each question.\n"
+    )
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("names", ["ümlaut", '[""]', '["a b"]', '["a\\\\b"]', "x" * 256])
+def test_protocol_names_that_cannot_be_offered(names: str) -> None:
+    (problem,) = read("check", "default", "--set", f"tls.alpn={names}", code=1)["error"]["problems"]
+    assert problem.startswith(
+        "--set: tls.alpn[0]: a protocol name is 1 to 255 printable ASCII characters (RFC 7301),"
+        " here without blanks, quotes and backslashes, found "
+    )

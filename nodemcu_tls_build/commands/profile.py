@@ -132,8 +132,9 @@ def check(
     from nodemcu_tls_build.commands.show import show
     from nodemcu_tls_build.commands.show_heap import describe_heap
     from nodemcu_tls_build.profile import list_macros, load_profile
-    from nodemcu_tls_build.profile.heap import check_budget, check_least_heap
+    from nodemcu_tls_build.profile.heap import check_budget
     from nodemcu_tls_build.profile.remarks import list_remarks
+    from nodemcu_tls_build.profile.savings import check_flash, check_limits
     from nodemcu_tls_build.profile.suites import list_suites
 
     loaded = load_profile(name, settings)
@@ -142,8 +143,9 @@ def check(
     suites = len(list_suites(loaded.tls))
     heap = _predict(loaded, chain_path, ca_path)
     if heap is None:
-        check_least_heap(loaded)
+        check_limits(loaded)
     else:
+        check_flash(loaded)
         check_budget(loaded, heap)
     if as_json:
         found: dict[str, Any] = {"name": loaded.name, "sha256": loaded.digest(), "problems": []}

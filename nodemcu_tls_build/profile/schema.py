@@ -14,7 +14,7 @@ from nodemcu_tls_build.profile.model import SIZE_KEYS, Profile
 from nodemcu_tls_build.profile.names import show_size
 from nodemcu_tls_build.profile.settings import get_setting, list_setting_keys, show_setting
 from nodemcu_tls_build.profile.suites import all_suites
-from nodemcu_tls_build.profile.values import Some, Unique
+from nodemcu_tls_build.profile.values import PROTOCOL_PATTERN, Some, Unique
 
 FILE_NAME = "nodemcu-tls.schema.json"
 
@@ -69,7 +69,7 @@ def _adapt(key: str, field: dict[str, Any]) -> dict[str, Any]:
     if key == "tls.cipher_suites":
         field["items"] = {"enum": [suite.name for suite in all_suites()]}
     if key == "tls.alpn":
-        field["items"] |= {"minLength": 1, "maxLength": 255}
+        field["items"] |= {"pattern": PROTOCOL_PATTERN}
     base = json.loads(show_setting(key, get_setting(load_profile(BASE), key)))
     examples = _EXAMPLES.get(key, [base])
     return {**described, **field, "examples": examples}
