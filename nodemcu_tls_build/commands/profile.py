@@ -198,7 +198,8 @@ def diff(first: str, second: str, settings: tuple[str, ...], as_json: bool) -> N
     if as_json:
         _show_json(found.to_dict())
     else:
-        show(format_difference(found))
+        changed = f"{found.names[1]} --set" if settings else found.names[1]
+        show(format_difference(found, (found.names[0], changed)))
 
 
 @profile.command()
