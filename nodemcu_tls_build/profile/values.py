@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from contextlib import suppress
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -25,8 +26,10 @@ def parse_size(value: object) -> int:
     return int(match[1]) * _UNITS[match[2]]
 
 
-def _parse_fragment_size(value: object) -> int | str:
-    return "none" if value == "none" else parse_size(value)
+def _parse_fragment_size(value: object) -> object:
+    with suppress(ValueError):
+        return parse_size(value)
+    return value  # "none", or what is then refused with all the choices
 
 
 def _check_some(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -35,7 +38,8 @@ def _check_some(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
-def _check_unique(values: tuple[str, ...]) -> tuple[str, ...]:
+def check_unique(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Return values that are all different; raise ValueError otherwise."""
     twice = sorted({value for value in values if values.count(value) > 1})
     if twice:
         raise ValueError(f"{', '.join(twice)}: listed more than once")
@@ -86,4 +90,4 @@ ProtocolName = Annotated[str, AfterValidator(_check_protocol)]
 Goal = Literal["size", "speed"]
 
 Some = AfterValidator(_check_some)  # in place of min_length, which also counts wrong members out
-Unique = AfterValidator(_check_unique)
+Unique = AfterValidator(check_unique)
