@@ -116,7 +116,7 @@ def test_protocol_names_that_no_hello_has_room_for() -> None:
     with pytest.raises(ConfigError) as caught:
         load_profile("default", [f"tls.alpn={names}"])
     assert list(caught.value.problems) == [
-        "--set: tls.alpn: makes a ClientHello of at least 5,302 bytes, tls.out_buffer holds 4,096"
+        "--set: tls.alpn: makes a ClientHello of at least 5,304 bytes, tls.out_buffer holds 4,096"
     ]
     assert load_profile("default", [f"tls.alpn={names}", "tls.out_buffer=8KiB"]).tls.alpn
 

@@ -97,10 +97,11 @@ def describe_offer(profile: Profile) -> Offer:
 def measure_least_hello(profile: Profile) -> int:
     """Return the bytes of a ClientHello (RFC 5246, 7.4.1.2) with the shortest of host names.
 
-    It has a session ID, ticket or key of TLS 1.3 more where there is one.
+    It has a ticket, and the key of TLS 1.3, more where there is one.
     """
     offer = describe_offer(profile)
     fixed = 4 + 2 + 32 + 1 + 2 + 2 + 2  # header, version, random, lengths, compression
+    fixed += 32 if "1.3" in offer.versions else 0  # a session ID, as TLS 1.2 would have it
     contents = {
         "server_name": 2 + 1 + 2 + 1,
         "max_fragment_length": 1,
@@ -113,7 +114,7 @@ def measure_least_hello(profile: Profile) -> int:
         "key_share": 2 + 2 + 2,
     }
     extensions = sum(4 + contents.get(name, 0) for name in offer.extensions)
-    return fixed + 2 * len(offer.suites) + extensions
+    return fixed + 2 * (len(offer.suites) + 1) + extensions  # with RENEGOTIATION_SCSV
 
 
 def _list_extensions(tls: Tls) -> Iterator[str]:
