@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import random
 from typing import get_args
 
 import pytest
+from click.testing import CliRunner
 from random_profiles import BOTH, ONLY_1_3, draw_settings
 
+from nodemcu_tls_build.cli import cli
 from nodemcu_tls_build.errors import ConfigError
-from nodemcu_tls_build.profile import Profile, load_profile
+from nodemcu_tls_build.profile import Profile, list_presets, load_profile
 from nodemcu_tls_build.profile import values as v
 from nodemcu_tls_build.profile.offer import describe_offer, measure_least_hello
+from nodemcu_tls_build.profile.remarks import list_notes
 from nodemcu_tls_build.profile.suites import all_suites
 
 RSA_CCM = (
@@ -154,3 +158,49 @@ def test_no_profile_that_is_right_lacks_what_a_version_needs() -> None:
         assert list_what_is_missing(profile) == [], settings
         assert measure_least_hello(profile) < 512
     assert right > 100
+
+
+UNUSED = 'tls.key_exchanges: "ECDHE-RSA" is for nothing: no cipher suite'
+
+
+@pytest.mark.parametrize(
+    ("settings", "remarks"),
+    [
+        ([], []),
+        (
+            ["tls.modes=CCM", "tls.key_exchanges=ECDHE-ECDSA,ECDHE-RSA"],
+            [f"{UNUSED} that is left can use it"],
+        ),
+        (
+            [
+                *("tls.cipher_suites=TLS_RSA_WITH_AES_128_CCM", "tls.modes=CCM"),
+                "tls.key_exchanges=RSA,ECDHE-RSA",
+            ],
+            [f"{UNUSED} of tls.cipher_suites can use it"],
+        ),
+        (["mbedtls.version=2.28.3"], []),
+        (
+            ["mbedtls.version=2.28.3", "tls.max_fragment=512"],
+            [
+                "tls.max_fragment: mbedTLS 2.28.3 puts no message together from several records:"
+                " all certificates of a server have to fit 512 bytes"
+            ],
+        ),
+    ],
+)
+def test_what_is_stated_in_vain_is_remarked_on(settings: list[str], remarks: list[str]) -> None:
+    args = [part for setting in settings for part in ("--set", setting)]
+    command = ["profile", "check", "default", *args]
+    shown = CliRunner().invoke(cli, command)
+    assert shown.exit_code == 0
+    assert [line for line in shown.stdout.splitlines() if line.startswith("  - ")] == [
+        f"  - {remark}" for remark in remarks
+    ]
+    assert json.loads(CliRunner().invoke(cli, [*command, "--json"]).stdout)["remarks"] == remarks
+    assert list_notes(load_profile("default", settings)) == remarks
+
+
+def test_no_preset_is_remarked_on() -> None:
+    assert {name: list_notes(load_profile(name)) for name in list_presets()} == {
+        name: [] for name in list_presets()
+    }

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import random
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from random_profiles import draw_others, draw_settings
 
+from nodemcu_tls_build.build import _read_files
 from nodemcu_tls_build.cli import cli
-from nodemcu_tls_build.errors import ConfigError
+from nodemcu_tls_build.errors import ConfigError, ImageError
 from nodemcu_tls_build.profile import list_presets, load_profile
 from nodemcu_tls_build.profile.buffers import measure_idle
 from nodemcu_tls_build.profile.costs import load_costs
@@ -173,3 +175,14 @@ def test_suggestions_are_for_profiles_that_are_right() -> None:
     assert 'board.flash_size is "1MiB". What takes most: ' in hint
     assert "tls.modes" not in hint
     assert "tls.digests" not in hint
+
+
+def test_a_build_that_is_too_large_is_told_so_by_its_keys(whole_build: Path) -> None:
+    default = load_profile("default")
+    board = default.board.model_copy(update={"flash_size": 256 * 1024})  # which no board has
+    with pytest.raises(ImageError) as caught:
+        _read_files(whole_build / "work", default.model_copy(update={"board": board}))
+    assert "a flash of 262,144 has room for" in caught.value.message
+    assert caught.value.hint
+    assert caught.value.hint.startswith('board.flash_size is "256KiB", or take "1MiB"')
+    assert 'tls.ciphers without "CAMELLIA" saves about 5,' in caught.value.hint
