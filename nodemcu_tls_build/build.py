@@ -12,6 +12,7 @@ from typing import Any
 from nodemcu_tls_build.build_output import SCHEMA
 from nodemcu_tls_build.build_time import BuildTime, choose_build_time, settle_build_time
 from nodemcu_tls_build.certs import CaBundle, check_ca_fits, load_ca_file
+from nodemcu_tls_build.errors import ImageError
 from nodemcu_tls_build.files import write_file
 from nodemcu_tls_build.fresh import describe_inputs, describe_tools, save_stamp
 from nodemcu_tls_build.graph import make_graph, render_graph
@@ -25,6 +26,8 @@ from nodemcu_tls_build.memmap import BOOT_OFFSET, IROM_OFFSET
 from nodemcu_tls_build.ninja import run_ninja
 from nodemcu_tls_build.output import hold_directory, publish_files
 from nodemcu_tls_build.profile import Profile, check_macros, load_profile
+from nodemcu_tls_build.profile.remarks import list_notes
+from nodemcu_tls_build.profile.savings import suggest_smaller
 from nodemcu_tls_build.render import render_server_ca, render_user_mbedtls
 from nodemcu_tls_build.request import BuildRequest, BuildResult, Progress
 from nodemcu_tls_build.resources import app_dir
@@ -141,7 +144,10 @@ def _read_files(work_dir: Path, profile: Profile) -> dict[str, bytes]:
     parts = {offset: (work_dir / "image" / name).read_bytes() for offset, name in IMAGES.items()}
     parse_boot_image(parts[BOOT_OFFSET])
     flash = merge_flash_image(parts)
-    pad_to_flash(flash, profile.board.flash_size)
+    try:
+        pad_to_flash(flash, profile.board.flash_size)
+    except ImageError as error:
+        raise ImageError(error.message, suggest_smaller(profile)) from error
     files |= {IMAGES[offset]: data for offset, data in parts.items()}
     return files | {"flash.bin": flash}
 
@@ -161,6 +167,7 @@ def _make_report(  # noqa: PLR0913, PLR0917 -- one parameter a part of it
         "build_id": find_build_id(files[IMAGES[IROM_OFFSET]]),
         "build_time": build_time.iso_text,
         "profile": profile.to_dict() | {"sha256": profile.digest()},
+        "notes": list_notes(profile),
         "ca": _describe_ca(bundle),
         "tools": tools,
         "sources": [_describe_source(tree) for tree in trees.values()],

@@ -9,7 +9,12 @@ from dataclasses import dataclass
 from emulated import HOST
 
 from nodemcu_tls_build.profile import Profile
-from nodemcu_tls_build.profile.offer import EXTENSIONS, RENEGOTIATION_SCSV, describe_offer
+from nodemcu_tls_build.profile.offer import (
+    EXTENSIONS,
+    RENEGOTIATION_SCSV,
+    describe_offer,
+    measure_least_hello,
+)
 
 _TLS_1_2 = 0x0303
 _CODES = {"1.3": 0x0304, "1.2": 0x0303}
@@ -43,6 +48,12 @@ class ClientHello:
         while reader.data:
             names.append(reader.take_vector(1).decode())
         return tuple(names)
+
+    def measure(self) -> int:
+        """Return the bytes of the handshake message."""
+        extensions = sum(4 + len(data) for data in self.extensions.values())
+        lists = 2 * len(self.suites) + len(self.session_id) + len(self.compressions)
+        return 4 + 2 + 32 + (1 + 2 + 1 + lists) + 2 + extensions
 
     def read_server_name(self) -> str | None:
         """Return the server's name that is asked for."""
@@ -107,6 +118,9 @@ def check_hello(hello: ClientHello, profile: Profile) -> None:
     assert hello.read_codes(EXTENSIONS["supported_versions"], 1) == (versions if has_1_3 else ())
     assert hello.read_protocols() == offer.alpn
     assert hello.read_server_name() == (HOST if "server_name" in offer.extensions else None)
+    name = len(HOST) - 1 if "server_name" in offer.extensions else 0
+    key = len(hello.extensions[EXTENSIONS["key_share"]]) - 6 if has_1_3 else 0
+    assert hello.measure() == measure_least_hello(profile) + name + key
     code = hello.extensions.get(EXTENSIONS["max_fragment_length"])
     assert offer.max_fragment == (None if code is None else 256 << code[0])
 

@@ -27,6 +27,11 @@ HANDSHAKES = {
     "dhe": ("rsa", "DHE-RSA-AES256-GCM-SHA384"),
     "cbc": ("ecdsa", "ECDHE-ECDSA-AES256-SHA384"),
 }
+# OpenSSL takes the client's order of those that it has, and has fewer unless it is told.
+_GROUPS = (
+    *("P-256", "P-384", "P-521", "secp256k1", "X25519"),
+    *("brainpoolP256r1", "brainpoolP384r1", "brainpoolP512r1"),
+)
 _WRAPPED = (
     *("malloc", "realloc", "free", "board_chip_id"),
     *("tls_conn_open", "tls_handshake_start", "tls_handshake_step"),
@@ -69,7 +74,7 @@ def run_sites(directory: Path) -> Iterator[dict[str, Site]]:
         for name, (kind, suites) in HANDSHAKES.items():
             root = make_authority(kind)
             identity = root.issue_server(kind, HOST)
-            options = ("-rev", "-cipher", suites)
+            options = ("-rev", "-cipher", suites, "-groups", ":".join(_GROUPS))
             server = stack.enter_context(run_s_server(identity, directory / name, *options))
             sites[name] = Site(server.port, make_pem(root.certificate).decode())
         yield sites

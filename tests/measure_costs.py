@@ -2,7 +2,7 @@
 
 `.venv/bin/python tests/measure_costs.py [KEY...]`: each variant is the default profile with one
 setting changed, built as a user builds it, with a handshake on the emulated chip. With keys, only
-their variants are measured anew, and `presets` stands for the presets.
+their variants are measured anew; `presets` stands for the presets, `base` for the default profile.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, get_args
 from unittest.mock import patch
 
 from builds import run_build
-from handshake_cost import Site, measure_build, run_sites
+from handshake_cost import HANDSHAKES, Site, measure_build, run_sites
 
 from nodemcu_tls_build.errors import ConfigError
 from nodemcu_tls_build.profile import Profile, list_presets, load_profile
@@ -88,6 +88,12 @@ _NEEDS: dict[str, dict[str, Any]] = {
 # Extra values that others need: they are measured alone, too.
 _NEEDED = {"tls.max_fragment": [2048], "tls.key_exchanges": [["ECDHE-ECDSA"]]}
 _HANDSHAKES = {"crypto.mpi_window": "dhe"}
+# What changes the arithmetic is measured with every kind of it.
+_ARITHMETIC = {
+    *("mbedtls.version", "optimise.mbedtls", "crypto.mpi_window", "crypto.ecp_window"),
+    *("crypto.ecp_fixed_point", "crypto.nist_reduction"),
+}
+_KINDS = ("ecdsa", "rsa", "dhe")
 
 
 @dataclass(frozen=True)
@@ -127,6 +133,8 @@ def list_plans() -> Iterator[Plan]:
         wanted = [*_VALUES.get(key, []), *_NEEDED.get(key, [])]
         if key in _LISTS:
             wanted += _change_list(get_setting(default, key), get_args(_LISTS[key]))
+        if key == "tls.curves":
+            wanted += _put_first(get_setting(default, key), get_args(_LISTS[key]))
         for value in wanted:
             plan = Plan(key, value)
             plan = Plan(key, value, _NEEDS.get(plan.text, {}))
@@ -141,6 +149,12 @@ def _change_list(base: list[str], choices: Sequence[str]) -> Iterator[list[str]]
             yield [member for member in base if member != choice]
         else:
             yield [*base, choice]
+
+
+def _put_first(base: list[str], choices: Sequence[str]) -> Iterator[list[str]]:
+    for choice in choices:
+        if choice != base[0]:
+            yield [choice, *(member for member in base if member != choice)]
 
 
 def format_settings(settings: dict[str, Any]) -> list[str]:
@@ -177,19 +191,41 @@ class Bench:
         assert result.returncode == 0, result.stderr
         return measure_build(out_dir, self._sites[handshake], self._directory / "link")
 
-    def measure_variant(self, plan: Plan) -> Cost:
+    def measure_variant(self, plan: Plan, handshake: str) -> Cost:
         """Return what a variant takes more than the default profile with the same handshake."""
-        profile = load(plan.settings)
-        handshake = choose_handshake(profile, plan.key)
+        sets = [part for text in format_settings(plan.settings) for part in ("--set", text)]
+        cost = self.measure(handshake, load(plan.settings), *sets)
+        return cost - self.measure_base(handshake)
+
+    def describe_variant(self, plan: Plan) -> dict[str, Any]:
+        """Return a variant's entry in the table."""
+        handshake = choose_handshake(load(plan.settings), plan.key)
+        cost = self.measure_variant(plan, handshake)
+        entry = {
+            "key": plan.key,
+            "value": plan.value,
+            "needs": plan.needs,
+            "handshake": handshake,
+            "cost": cost.to_dict(),
+        }
+        if plan.key in _ARITHMETIC:
+            others = [kind for kind in _KINDS if kind != handshake]
+            entry["instructions"] = {
+                kind: self.measure_variant(plan, kind).instructions for kind in others
+            }
+        print(plan.text, cost, entry.get("instructions", ""), flush=True)
+        return entry
+
+    def measure_base(self, handshake: str) -> Cost:
+        """Return what the default profile takes, with such a handshake."""
         if handshake not in self._bases:
             self._bases[handshake] = self.measure(handshake, load_profile("default"))
-        sets = [part for text in format_settings(plan.settings) for part in ("--set", text)]
-        return self.measure(handshake, profile, *sets) - self._bases[handshake]
+        return self._bases[handshake]
 
 
 def describe_base(bench: Bench) -> dict[str, Any]:
-    default = load_profile("default")
-    return {"settings": read_settings(default), "cost": bench.measure("ecdsa", default).to_dict()}
+    costs = {name: bench.measure_base(name).to_dict() for name in HANDSHAKES}
+    return {"settings": read_settings(load_profile("default")), "handshakes": costs}
 
 
 def measure_presets(bench: Bench) -> list[dict[str, Any]]:
@@ -215,7 +251,7 @@ def measure_all(bench: Bench, table: dict[str, Any], wanted: Sequence[str]) -> N
     kept = {(entry["key"], json.dumps(entry["value"])): entry for entry in table["variants"]}
     plans = list(list_plans())
     table |= {
-        "base": table["base"] if wanted else describe_base(bench),
+        "base": describe_base(bench) if not wanted or "base" in wanted else table["base"],
         "unmeasured": _UNMEASURED,
         "keys": hash_keys(),
         "conditions": {
@@ -232,18 +268,10 @@ def measure_all(bench: Bench, table: dict[str, Any], wanted: Sequence[str]) -> N
         if wanted and plan.key not in wanted:
             continue
         try:
-            cost = bench.measure_variant(plan)
+            kept[at] = bench.describe_variant(plan)
         except (AssertionError, subprocess.SubprocessError) as error:
             print(plan.text, "cannot be measured:", error, flush=True)
             continue
-        print(plan.text, cost, flush=True)
-        kept[at] = {
-            "key": plan.key,
-            "value": plan.value,
-            "needs": plan.needs,
-            "handshake": choose_handshake(load(plan.settings), plan.key),
-            "cost": cost.to_dict(),
-        }
         order = [(plan.key, json.dumps(plan.value)) for plan in plans]
         table["variants"] = [kept[at] for at in order if at in kept]
         write_table(table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from builds import load_report, run_build
 from click.testing import CliRunner, Result
 from emulated import HOST
 from handshake_cost import Site, link_measuring, measure_handshake
@@ -19,13 +21,11 @@ from pki import Identity, make_authority, make_pem
 
 from nodemcu_tls_build.certs.server_chain import load_chain
 from nodemcu_tls_build.cli import cli
-from nodemcu_tls_build.commands.build import note_heap
 from nodemcu_tls_build.errors import CertificateError
 from nodemcu_tls_build.profile import list_presets, load_profile
 from nodemcu_tls_build.profile.buffers import measure_block, measure_buffers, measure_input
 from nodemcu_tls_build.profile.chain import Certificate, Chain
-from nodemcu_tls_build.profile.heap import find_least_heap, predict_heap
-from nodemcu_tls_build.request import BuildRequest
+from nodemcu_tls_build.profile.heap import find_least, predict_heap
 
 TOLERANCE = 0.1
 # Chains by the kind of every key in them, and how many certificates the server sends.
@@ -186,15 +186,21 @@ def test_a_chain_that_cannot_be_verified(
 
 
 def test_least_heap() -> None:
-    assert find_least_heap(load_profile("default")) == predict(make_chain(replace(EC, size=450)))
-    odd = ['tls.curves=["secp521r1"]', 'tls.signatures=["ECDSA"]']
-    odd += ['tls.key_exchanges=["ECDHE-ECDSA"]']
-    assert find_least_heap(load_profile("default", odd)) is None
+    least = find_least(load_profile("default"))
+    assert least
+    assert least.peak.heap == predict(make_chain(replace(EC, size=450)))
+    odd = ["tls.curves=secp521r1", "tls.signatures=ECDSA", "tls.key_exchanges=ECDHE-ECDSA"]
+    long = find_least(load_profile("default", odd))
+    assert long
+    assert long.group == "secp521r1"
+    assert long.peak.heap > least.peak.heap
+    short = [*odd, "tls.in_buffer=512", "tls.max_fragment=512"]
+    assert find_least(load_profile("default", short)) is None
     for preset in list_presets():
         profile = load_profile(preset)
-        least = find_least_heap(profile)
-        assert least is not None
-        assert least <= profile.tls.heap_budget
+        least = find_least(profile)
+        assert least
+        assert least.peak.heap <= profile.tls.heap_budget
 
 
 def run(*args: str | Path, code: int = 0) -> Result:
@@ -262,12 +268,31 @@ def test_what_a_chain_file_says(tmp_path: Path) -> None:
     assert [one.key for one in chain.verifiers] == ["rsa-2048"]
 
 
-def test_a_build_notes_a_budget_that_no_server_keeps_to(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_check_refuses_a_budget_that_no_server_keeps_to() -> None:
+    both = ("--set", "tls.in_buffer=16KiB", "--set", "tls.out_buffer=16KiB")
+    least = find_least(load_profile("default", both[1::2]))
+    assert least
+    told = f"a handshake takes {least.peak.heap:,} bytes of heap at least, tls.heap_budget is"
+    output = run("check", "default", *both, code=1).output
+    assert f"Error: {told} 32,768\nHint: Most of it: record buffers 33," in output
+    assert "is 4,096" in run("check", "default", "--set", "tls.heap_budget=4KiB", code=1).output
+    raised = (*both, "--set", "tls.heap_budget=64KiB")
+    assert run("check", "default", *raised).stdout.startswith("profile default is right: ")
+
+
+def test_a_build_notes_a_budget_that_no_server_keeps_to_each_time(
+    own_build: Path, tmp_path: Path
 ) -> None:
-    request = BuildRequest("tiny", ca_path=None, out_dir=tmp_path, archive_dir=None)
-    note_heap(request)
-    assert capsys.readouterr().err == ""
-    note_heap(replace(request, settings=("tls.heap_budget=7KiB",)))
-    told = capsys.readouterr().err
-    assert "bytes of heap at least, tls.heap_budget is 7,168" in told
+    assert load_report(own_build)["notes"] == []
+    over = ("--set", "tls.heap_budget=7KiB")
+    for _ in range(2):
+        told = run_build(*over, cwd=tmp_path)
+        assert re.search(
+            r"(^|\n)Note: a handshake takes [\d,]+ bytes of heap at least,"
+            r" tls.heap_budget is 7,168\.\n",
+            told.stderr,
+        )
+    assert "Nothing to do for" in told.stdout
+    (note,) = json.loads(run_build(*over, "--json", cwd=tmp_path).stdout)["notes"]
+    assert f"Note: {note}.\n" in told.stderr
+    assert load_report(own_build)["notes"] == [note]

@@ -7,11 +7,13 @@ import pytest
 from native_build import find_tree
 
 from nodemcu_tls_build.errors import ConfigError
+from nodemcu_tls_build.process import run_capture
 from nodemcu_tls_build.profile import FILE_NAMES, Profile, load_profile
 from nodemcu_tls_build.profile.left_out import UNKNOWN
 from nodemcu_tls_build.profile.mbedtls import find_choices
 from nodemcu_tls_build.profile.options import Option, find_config_header, read_options
 from nodemcu_tls_build.render import render_user_mbedtls
+from nodemcu_tls_build.toolchain import find_compiler
 
 VERSIONS = ("3.6.6", "2.28.3", "2.16.3")
 
@@ -39,7 +41,10 @@ def test_the_header_sets_or_unsets_every_option(version: str, include_dir: Path)
     known = {name for name in named if re.fullmatch(r"MBEDTLS_\w+(?<!_CONFIG_H)", name)}
     text = render_user_mbedtls(make_profile(version), include_dir)
     on = re.findall(r"^#define (MBEDTLS_\w+)", text, re.MULTILINE)
-    off = re.findall(r"^#undef (MBEDTLS_\w+)", text, re.MULTILINE)
+    gone = re.findall(r"^#undef (MBEDTLS_\w+)", text, re.MULTILINE)
+    off = [name for name in gone if name not in on]
+    assert set(on) < set(gone)  # whatever was set before it
+    assert len(gone) == len(set(gone))
     assert len(on) + len(off) == len({*on, *off})
     assert known - FILE_NAMES <= {*on, *off}
     assert {*on, *off} - known <= set()
@@ -55,6 +60,22 @@ def test_the_header_overrides_what_was_set_before(version: str, include_dir: Pat
         left = left | {name} if directive == "define" else left - {name}
     on = set(re.findall(r"^#define (MBEDTLS_\w+)", text, re.MULTILINE))
     assert left == on
+
+
+def test_the_header_overrides_the_command_line(
+    version: str, include_dir: Path, tmp_path: Path
+) -> None:
+    """What is defined already is taken away before: a compiler that minds has nothing to say."""
+    compiler = find_compiler()
+    header_path, source_path = tmp_path / "user_mbedtls.h", tmp_path / "source.c"
+    header_path.write_text(render_user_mbedtls(make_profile(version), include_dir))
+    source_path.write_text(
+        '#include "user_mbedtls.h"\n'
+        "#if MBEDTLS_SSL_IN_CONTENT_LEN != 4096\n#error not overridden\n#endif\n"
+    )
+    defines = ["-DMBEDTLS_SSL_IN_CONTENT_LEN=16384", "-DMBEDTLS_AES_C=1", "-DMBEDTLS_RSA_C=2"]
+    paths = [f"--specs={compiler.specs}", f"-I{tmp_path}", f"-I{include_dir}"]
+    run_capture([compiler.path, *paths, *defines, "-Werror", "-fsyntax-only", source_path])
 
 
 def test_whatever_a_profile_can_set_is_an_option(version: str, include_dir: Path) -> None:

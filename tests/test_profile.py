@@ -199,10 +199,11 @@ resumption = "yes"
         ' did you mean "3.6.6"?',
         "13: mbedtls.debug: must be true or false, found 1",
         "15: tls.versions: must name at least one, found []",
-        f'16: tls.key_exchanges[0]: "ECDHE_RSA" is not one of {exchanges}; '
+        f'17: tls.key_exchanges[0]: "ECDHE_RSA" is not one of {exchanges}; '
         'did you mean "ECDHE-RSA"?',
         '20: tls.ciphers: must be a list of strings, found "AES"',
-        '21: tls.modes: TLS 1.2 needs "GCM", "CCM" or "CBC": no cipher suite is left',
+        '21: tls.modes: no cipher suite of TLS 1.2 is left: TLS needs "GCM", "CCM", "CBC" or'
+        ' "CCM_8" in tls.modes, or "CHACHA20-POLY1305" in tls.ciphers',
         '22: tls.digests: SHA-1: listed more than once, found ["SHA-256", "SHA-1", "SHA-1"]',
         f'23: tls.curves[0]: "P-256" is not one of {curves}; did you mean "secp256r1"?',
         f'23: tls.curves[1]: "bp384" is not one of {curves}; did you mean "brainpoolP384r1"?',
@@ -229,7 +230,8 @@ tls.in_buffer = "1KiB"
         '3: tls.key_exchanges: "ECDHE-ECDSA" needs "ECDSA" in tls.signatures',
         '4: tls.key_exchanges: "ECDHE-ECDSA" needs a curve in tls.curves',
         '4: tls.key_exchanges: "ECDHE-RSA" needs a curve in tls.curves',
-        '5: tls.modes: TLS 1.2 needs "GCM", "CCM" or "CBC": no cipher suite is left',
+        '5: tls.modes: no cipher suite of TLS 1.2 is left: TLS needs "CCM", "CBC", "CCM_8" or "GCM"'
+        ' in tls.modes, or "CHACHA20-POLY1305" in tls.ciphers',
         '6: tls.digests: TLS needs "SHA-256" for its handshake',
         '7: tls.ciphers: needs "AES": the random generator is made of it',
         "8: tls.max_fragment: asks for records of 4096 bytes, tls.in_buffer holds 1024",
@@ -253,6 +255,48 @@ def test_a_signature_needs_its_curve_and_an_exchange_its_signature(tmp_path: Pat
         '3: tls.key_exchanges: "DHE-RSA" needs "RSA" in tls.signatures',
         '4: tls.signatures: "ECDSA" needs a curve in tls.curves',
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "problems"),
+    [
+        (
+            "mbedtls.version = 2.28\n",
+            [
+                '3: mbedtls.version: 2.28 is not one of "3.6.6", "2.28.3", "2.16.3"; did you mean'
+                ' "2.28.3"?'
+            ],
+        ),
+        (
+            'tls.max_fragment = "NONE"\n',
+            [
+                '3: tls.max_fragment: "NONE" is not one of 512, "1KiB", "2KiB", "4KiB", "none"; did'
+                ' you mean "none"?'
+            ],
+        ),
+        (
+            'tls.cipher_suites = [\n  "TLS_RSA_WITH_AES_128_CCM",\n'
+            '  "TLS_RSA_WITH_AES_128_CM",\n]\n'
+            'tls.key_exchanges = ["RSA"]\ntls.modes = ["CCM"]\n',
+            [
+                "5: tls.cipher_suites[1]: no cipher suite that can be offered has this IANA name,"
+                ' found "TLS_RSA_WITH_AES_128_CM"; did you mean "TLS_RSA_WITH_AES_128_CCM"?'
+            ],
+        ),
+        (
+            'tls.digests = ["SHA-256", "SHA384", "SHA-1", "SHA-1"]\n',
+            [
+                '3: tls.digests[1]: "SHA384" is not one of "SHA-256", "SHA-224", "SHA-384",'
+                ' "SHA-512", "SHA-1", "RIPEMD-160"; did you mean "SHA-384"?',
+                '3: tls.digests: SHA-1: listed more than once, found ["SHA-256", "SHA384", "SHA-1",'
+                ' "SHA-1"]',
+            ],
+        ),
+    ],
+    ids=["a number", "none", "a suite", "twice"],
+)
+def test_what_was_meant(tmp_path: Path, text: str, problems: list[str]) -> None:
+    assert find_problems(tmp_path, text) == problems
 
 
 def test_what_is_wrong_in_itself_causes_no_conflict(tmp_path: Path) -> None:
@@ -403,6 +447,9 @@ k = { deep = 1 }
         ("a", "b"): 5,
         ("x", "y"): 6,
         ("x", "y", "list"): 7,
+        ("x", "y", "list", "0"): 8,
+        ("x", "y", "list", "1"): 8,
+        ("x", "y", "list", "2"): 10,
         ("x", "y", "quoted key"): 12,
         ("x", "y", "s"): 13,
         ("x", "y", "after"): 14,

@@ -68,6 +68,9 @@ def test_a_circle(tmp_path: Path, length: int) -> None:
     circle = " extends ".join(map(str, [*paths, paths[0]]))
     assert error.message == f"a profile extends itself: {circle}"
     assert error.hint == "Take one of the `extends` out."
+    assert error.problems == tuple(
+        f'{path}:3: extends: "./{(number + 1) % length}.toml"' for number, path in enumerate(paths)
+    )
 
 
 def test_a_circle_through_a_link(tmp_path: Path) -> None:
@@ -169,6 +172,8 @@ def test_what_is_no_setting(setting: str) -> None:
         ("tls.sni=true\ntls.verify=true", r'tls.sni: must be true or false, found "true\ntl'),
         ("crypto.mpi_window=" + "[" * 3000, "crypto.mpi_window: must be a whole number, found"),
         ("tls=3", "tls: must be a table, found 3"),
+        ("tls.curves=secp256r1,,x25519", 'tls.curves[1]: "" is not one of '),
+        ("schema=2", "schema: is for a newer version of nodemcu-tls: this one reads schema 1,"),
         ("tls.signatures=ECDSA,DSA", 'tls.signatures[1]: "DSA" is not one of '),
         ("tls.cipher_suites=TLS_RSA_WITH_RC4_128_SHA", "tls.cipher_suites[0]: no cipher suite"),
     ],

@@ -54,6 +54,10 @@ def test_every_preset_is_right(validator: Draft202012Validator, name: str) -> No
         'tls.max_fragment = "1KiB"',
         "tls.max_fragment = 512",
         'tls.max_fragment = "512B"',
+        'tls.max_fragment = "0512"',
+        'tls.in_buffer = "512"',
+        'tls.in_buffer = "016384B"',
+        'tls.heap_budget = "80KiB"',
         'board.flash_size = "1024KiB"',
         'tls.cipher_suites = ["TLS_AES_128_GCM_SHA256"]',
         'tls.alpn = ["http/1.1"]',
@@ -75,6 +79,12 @@ def test_what_is_right(validator: Draft202012Validator, text: str) -> None:
         "extends = 3",
         'tls.in_buffer = "4KB"',
         "tls.in_buffer = 20",
+        'tls.in_buffer = "1MiB"',
+        'tls.in_buffer = "511"',
+        'tls.in_buffer = "16385"',
+        'tls.in_buffer = "17KiB"',
+        'tls.heap_budget = "4095"',
+        'tls.heap_budget = "3KiB"',
         "tls.in_buffer = 1.5",
         "tls.in_buffer = true",
         'tls.max_fragment = "3KiB"',
@@ -122,6 +132,7 @@ def test_every_field_is_described_and_has_right_examples(validator: Draft202012V
     for key in list_setting_keys():
         field = find_field(schema, key)
         assert field["description"]
+        assert not {"ge", "le"} & set(json.dumps(field).split('"'))
         assert field["examples"]
         for example in field["examples"]:
             table, _, name = key.partition(".")

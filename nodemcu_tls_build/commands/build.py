@@ -15,7 +15,7 @@ import click
 from nodemcu_tls_build.commands import json_option, set_option
 
 if TYPE_CHECKING:
-    from nodemcu_tls_build.request import BuildRequest, BuildResult
+    from nodemcu_tls_build.request import BuildResult
 
 CA_FILE = Path("server-ca.crt")
 
@@ -92,24 +92,12 @@ def build(  # noqa: PLR0913, PLR0917 -- one parameter an option
 
         with show_progress(quiet=as_json, verbose=verbose) as progress:
             result = build_firmware(request, progress)
-        if not as_json:
-            note_heap(request)
     if as_json:
         click.echo(json.dumps(result.report, indent=2))
     else:
+        for note in result.report.get("notes", ()):
+            click.echo(f"Note: {note}.", err=True)
         _show(result, out_dir)
-
-
-def note_heap(request: BuildRequest) -> None:
-    """Say when no usual server can keep to the heap that the profile allows."""
-    from nodemcu_tls_build.profile import load_profile
-    from nodemcu_tls_build.profile.heap import find_least_heap
-
-    profile = load_profile(request.profile, request.settings)
-    least, budget = find_least_heap(profile), profile.tls.heap_budget
-    if least is not None and least > budget:
-        text = f"a handshake takes {least:,} bytes of heap at least, tls.heap_budget is {budget:,}"
-        click.echo(f"Note: {text}. See `nodemcu-tls profile show --chain`.", err=True)
 
 
 def _show(result: BuildResult, out_dir: Path) -> None:

@@ -56,7 +56,7 @@ def list_(as_json: bool) -> None:
     from nodemcu_tls_build.commands.show import show
     from nodemcu_tls_build.commands.show_profile import format_list
     from nodemcu_tls_build.profile import list_presets, load_profile
-    from nodemcu_tls_build.profile.costs import estimate_cost
+    from nodemcu_tls_build.profile.estimate import estimate_cost
     from nodemcu_tls_build.profile.suites import list_suites
 
     found = [load_profile(name) for name in list_presets()]
@@ -94,7 +94,7 @@ def show_(
     from nodemcu_tls_build.commands.show import show
     from nodemcu_tls_build.commands.show_profile import format_profile
     from nodemcu_tls_build.profile import load_profile
-    from nodemcu_tls_build.profile.costs import estimate_cost
+    from nodemcu_tls_build.profile.estimate import estimate_cost
     from nodemcu_tls_build.profile.offer import describe_offer
 
     loaded = load_profile(name, settings)
@@ -133,16 +133,23 @@ def check(
     from nodemcu_tls_build.commands.show_heap import describe_heap
     from nodemcu_tls_build.profile import list_macros, load_profile
     from nodemcu_tls_build.profile.heap import check_budget
+    from nodemcu_tls_build.profile.remarks import list_remarks
+    from nodemcu_tls_build.profile.savings import check_flash, check_limits
     from nodemcu_tls_build.profile.suites import list_suites
 
     loaded = load_profile(name, settings)
+    remarks = list_remarks(loaded)
     macros = sum(len(section.macros) for section in list_macros(loaded))
     suites = len(list_suites(loaded.tls))
     heap = _predict(loaded, chain_path, ca_path)
-    if heap is not None:
+    if heap is None:
+        check_limits(loaded)
+    else:
+        check_flash(loaded)
         check_budget(loaded, heap)
     if as_json:
         found: dict[str, Any] = {"name": loaded.name, "sha256": loaded.digest(), "problems": []}
+        found["remarks"] = remarks
         found |= {} if heap is None else {"handshake": heap.to_dict()}
         _show_json({**found, "macros": macros, "cipher_suites": suites})
     else:
@@ -150,6 +157,8 @@ def check(
         show(f"profile {loaded.name} is right: {count}, {macros} macros of mbedTLS")
         if heap is not None:
             show(describe_heap(loaded, heap))
+        for remark in remarks:
+            show(f"  - {remark}")
 
 
 @profile.command()
@@ -189,7 +198,8 @@ def diff(first: str, second: str, settings: tuple[str, ...], as_json: bool) -> N
     if as_json:
         _show_json(found.to_dict())
     else:
-        show(format_difference(found))
+        changed = f"{found.names[1]} --set" if settings else found.names[1]
+        show(format_difference(found, (found.names[0], changed)))
 
 
 @profile.command()

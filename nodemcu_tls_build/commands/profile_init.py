@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from nodemcu_tls_build.profile.template import (
     Question,
     check_name,
     check_preset,
+    find_budget,
     write_profile,
 )
 
@@ -38,10 +40,18 @@ def ask_and_write(path: Path, *, force: bool) -> None:
     answers: list[str] = []
     for question in QUESTIONS:
         answers += _ask_setting(question, base, answers)
-    write_file(path, write_profile(name, base, answers))
-    load_profile(str(path) if path.suffix == ".toml" else f".{os.sep}{path}")
-    click.echo(f"Wrote {path}: build it with `nodemcu-tls build --profile {path}`.")
-    click.echo(f"For your editor: nodemcu-tls profile schema > {path.parent / FILE_NAME}")
+    budget = find_budget(base, answers)
+    if budget:
+        click.echo(f"No handshake keeps to the preset's tls.heap_budget: {budget[0]}.")
+    write_file(path, write_profile(name, base, [*answers, *budget]))
+    given = str(path)
+    if path.suffix != ".toml" and os.sep not in given:  # which would be the name of a preset
+        given = f".{os.sep}{path}"
+    load_profile(given)
+    command = shlex.join(["nodemcu-tls", "build", "--profile", given])
+    schema_path = shlex.quote(str(path.parent / FILE_NAME))
+    click.echo(f"Wrote {path}: build it with `{command}`.")
+    click.echo(f"For your editor: nodemcu-tls profile schema > {schema_path}")
 
 
 def _ask_setting(question: Question, base: str, answers: list[str]) -> list[str]:
@@ -61,9 +71,22 @@ def _ask_setting(question: Question, base: str, answers: list[str]) -> list[str]
 def _ask(text: str, default: str, check: Callable[[str], T]) -> T:
     """Ask until `check` takes the answer; return what it makes of it. It raises ConfigError."""
     while True:
-        answer = str(click.prompt(text, default=default))
+        answer = _prompt(text, default)
         try:
             return check(answer.strip())
         except ConfigError as error:
             for line in error.problems or (error.message,):
                 click.echo(f"Error: {line}", err=True)
+
+
+def _prompt(text: str, default: str) -> str:
+    try:
+        return str(click.prompt(text, default=default))
+    except click.Abort as abort:  # of either: click tells no difference
+        if not isinstance(abort.__context__, EOFError):
+            raise KeyboardInterrupt from abort
+        click.echo()  # the question's line has no end yet
+        raise ConfigError(
+            "the answers ended before the last question: nothing is written",
+            "Answer on a terminal, or give a line for each question.",
+        ) from abort

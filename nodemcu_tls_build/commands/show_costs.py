@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import click
 
 from nodemcu_tls_build.commands.show import Row, format_table
-from nodemcu_tls_build.profile.costs import Cost, Estimate
+from nodemcu_tls_build.profile.costs import Cost
+from nodemcu_tls_build.profile.estimate import Estimate
 
 WIDTH = 79
 COST_HEADER = ("flash", "DRAM", "heap", "idle", "instructions")
@@ -43,13 +44,14 @@ def describe_source(estimate: Estimate) -> str:
     """Say what a cost is made of: measured, or estimated from what."""
     if estimate.is_measured:
         return "measured"
-    text = f"estimated: measured changes added to the preset {estimate.nearest}"
+    text = f"estimated, from the preset {estimate.nearest} and changes measured singly"
     return f"{text}, without {', '.join(estimate.unknown)}" if estimate.unknown else text
 
 
 def millions(number: int, *, signed: bool = False) -> str:
-    """Return a number in millions."""
-    return f"{number / 1e6:+,.1f}" if signed else f"{number / 1e6:,.1f}"
+    """Return a number in millions, without a sign where it is next to none."""
+    text = f"{number / 1e6:+,.1f}" if signed else f"{number / 1e6:,.1f}"
+    return text if text.strip("+-") != "0.0" else "0.0"
 
 
 def bold(text: str) -> str:

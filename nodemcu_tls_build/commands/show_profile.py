@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -25,12 +26,15 @@ from nodemcu_tls_build.profile.settings import show_setting
 
 if TYPE_CHECKING:
     from nodemcu_tls_build.profile import Profile
-    from nodemcu_tls_build.profile.costs import Estimate
     from nodemcu_tls_build.profile.differ import Difference
+    from nodemcu_tls_build.profile.estimate import Estimate
     from nodemcu_tls_build.profile.heap import Prediction
     from nodemcu_tls_build.profile.offer import Offer
 
 _TITLE = 15
+_SUITES = "MBEDTLS_SSL_CIPHERSUITES"
+_FRONT = re.compile(r"^MBEDTLS_(SSL_IANA_TLS_GROUP|ECP_DP|SSL_MAX_FRAG_LEN|MD)_")
+_COMMENTED = re.compile(r"\w+ /\* (\w+) \*/")
 _UNVERIFIED = "not verified until a script calls tls.cert.verify(true)"
 
 
@@ -73,21 +77,26 @@ def format_profile(
     return "\n".join(_format_entry(title, texts) for title, texts in lines if texts)
 
 
-def format_difference(found: Difference) -> str:
-    """Lay out two profiles side by side where they differ."""
-    first, second = found.names
+def format_difference(found: Difference, names: tuple[str, str]) -> str:
+    """Lay out two profiles side by side where they differ, under these names."""
+    first, second = names
     rows = [
         Row((key, *(show_setting(key, value) for value in pair)))
         for key, pair in found.settings.items()
     ]
-    tables = [_format_sides("Setting", found.names, rows)]
-    rows = [Row((name, *map(_show_macro, pair))) for name, pair in found.macros.items()]
-    tables.append(_format_sides("Macro", found.names, rows))
+    tables = [_format_sides("Setting", names, rows)]
+    rows = [
+        Row((name, *_show_macros(pair)))
+        for name, pair in found.macros.items()
+        if name != _SUITES  # which have a table of their own
+    ]
+    tables.append(_format_sides("Macro", names, rows))
     rows = [
         Row((name, *(_rank(name, suites) for suites in found.suites)))
         for name in dict.fromkeys([*found.suites[0], *found.suites[1]])
+        if found.suites[0] != found.suites[1]
     ]
-    tables.append(_format_sides("Cipher suite, place", found.names, rows))
+    tables.append(_format_sides("Cipher suite, place", names, rows))
     costs = [estimate.cost for estimate in found.costs]
     difference = costs[1] - costs[0]
     cost_rows = [
@@ -98,7 +107,7 @@ def format_difference(found: Difference) -> str:
     tables.append(format_costs("Cost", cost_rows))
     notes = [
         f"{name}: {describe_source(estimate)}."
-        for name, estimate in zip(found.names, found.costs, strict=True)
+        for name, estimate in zip(names, found.costs, strict=True)
     ]
     return "\n\n".join([*tables, "\n".join(map(wrap, notes)), wrap(LEGEND)])
 
@@ -110,40 +119,75 @@ def _describe_resumption(profile: Profile) -> Iterator[str]:
 
 def _describe_estimate(estimate: Estimate) -> Iterator[str]:
     cost = estimate.cost
-    yield f"{cost.flash:,} bytes of flash, {cost.dram:,} of static DRAM"
-    if cost.heap is not None:
-        yield f"{cost.heap:,} bytes of heap at the peak of a handshake"
-    if cost.idle is not None:
-        yield f"{cost.idle:,} bytes of heap for an open connection"
+    heap, idle = (_tell(size, "bytes") for size in (cost.heap, cost.idle))
+    speed = "not measured: instructions"
     if cost.instructions is not None:
-        yield f"{millions(cost.instructions)} million instructions for a handshake"
-    yield from textwrap.wrap(describe_source(estimate), WIDTH - _TITLE)
+        speed = f"{millions(cost.instructions)} million instructions"
+    yield f"{cost.flash:,} bytes of flash, {cost.dram:,} of static DRAM"
+    yield f"{heap} of heap at the peak of a handshake"
+    yield f"{idle} of heap for an open connection"
+    yield f"{speed} for a handshake"
+    yield f"handshake: {estimate.handshake}"
+    yield from textwrap.wrap(describe_source(estimate), WIDTH - _TITLE, break_on_hyphens=False)
+
+
+def _tell(number: int | None, unit: str) -> str:
+    return f"not measured: {unit}" if number is None else f"{number:,} {unit}"
 
 
 def _format_sides(title: str, names: tuple[str, str], rows: Sequence[Row]) -> str:
-    """Lay out what two sides have, long values on lines of their own."""
+    """Lay out what two sides have, in columns where no word is too long for one."""
     if not rows:
         return f"{bold(title)}: no difference"
     room = (WIDTH - 4 - max(len(row.cells[0]) for row in rows)) // 2
+    fitting = [row for row in rows if all(_fits(value, room) for value in row.cells[1:])]
     wrapped = []
-    for row in rows:
+    for row in fitting:
         name, *values = row.cells
         columns = [[name], *(_wrap_value(value, room) for value in values)]
         height = max(map(len, columns))
         cells = [[*column, *[""] * (height - len(column))] for column in columns]
         wrapped += [Row(line) for line in zip(*cells, strict=True)]
-    return format_table((title, *names), wrapped, "<<<")
+    blocks = [format_table((title, *names), wrapped, "<<<")]
+    blocks += [_stack(row, names) for row in rows if row not in fitting]
+    return "\n".join(blocks)
+
+
+def _fits(value: str, room: int) -> bool:
+    return all(len(line) <= room for line in _wrap_value(value, room))
+
+
+def _stack(row: Row, names: tuple[str, str]) -> str:
+    """Lay out the values of both sides one below the other."""
+    name, *values = row.cells
+    lines = [name]
+    for side, value in zip(names, values, strict=True):
+        first, *rest = _wrap_value(value, WIDTH - 6) or [""]
+        alone = len(f"  {side}: {first}") > WIDTH
+        lines += [f"  {side}:", f"    {first}"] if alone else [f"  {side}: {first}"]
+        lines += [f"    {line}" for line in rest]
+    return "\n".join(lines)
 
 
 def _wrap_value(value: str, room: int) -> list[str]:
-    return textwrap.wrap(value, room, break_on_hyphens=False)
+    return textwrap.wrap(value, room, break_on_hyphens=False, break_long_words=False)
 
 
-def _show_macro(value: str | None) -> str:
-    """Return what a table has room for of a macro's value."""
-    if value is None:
-        return "not set"
-    return f"{value.count(',') + 1} members" if "," in value else value or "set"
+def _show_macros(values: Sequence[str | None]) -> list[str]:
+    """Return macros' values without what all members of a list have in front, and its end."""
+    lists = [[] if value is None else _split_members(value) for value in values]
+    shown = [", ".join(_FRONT.sub("", name) for name in members) for members in lists]
+    return [
+        "not set" if value is None else text or "set"
+        for value, text in zip(values, shown, strict=True)
+    ]
+
+
+def _split_members(value: str) -> list[str]:
+    """Return the members of a list, by the names in the comments where it has such; no end."""
+    members = [_COMMENTED.sub(r"\1", member.strip()) for member in value.split(",")]
+    ended = len(members) > 1 and members[-1].endswith(("_NONE", "NULL"))
+    return members[:-1] if ended else members
 
 
 def _rank(name: str, suites: Sequence[str]) -> str:

@@ -50,3 +50,14 @@ def measure_input(profile: Profile, message: int) -> tuple[int, int]:
         return short, short
     grown = measure_block(_BEFORE + message)
     return grown, short + grown
+
+
+def measure_idle(profile: Profile) -> int:
+    """Return what the buffers take while a connection is open and nothing comes or goes."""
+    tls, overhead = profile.tls, measure_overhead(profile)
+    if tls.idle_buffers == "release":
+        return 0
+    if tls.idle_buffers == "keep" or tls.max_fragment == "none":
+        return sum(measure_buffers(profile))
+    longest = tls.max_fragment
+    return sum(measure_block(min(it, longest) + overhead) for it in (tls.in_buffer, tls.out_buffer))

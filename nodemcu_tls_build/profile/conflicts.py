@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nodemcu_tls_build.profile.suites import find_suite, list_missing, list_suites
+from nodemcu_tls_build.profile.conflict import Conflict, lacks
+from nodemcu_tls_build.profile.dead_ends import find_dead_ends
+from nodemcu_tls_build.profile.offer import measure_least_hello
+from nodemcu_tls_build.profile.suites import find_suite, list_missing
 
 if TYPE_CHECKING:
     from nodemcu_tls_build.profile.model import Profile, Tls
-
-
-@dataclass(frozen=True)
-class Conflict:
-    """A dotted key, what is wrong with its value, and the key that it does not go with."""
-
-    key: str
-    message: str
-    other: str | None = None
 
 
 def find_conflicts(profile: Profile) -> list[Conflict]:
@@ -28,7 +21,8 @@ def find_conflicts(profile: Profile) -> list[Conflict]:
         *_key_exchange_conflicts(tls),
         *_cipher_conflicts(tls),
         *_suite_conflicts(tls),
-        *_size_conflicts(tls),
+        *find_dead_ends(tls),
+        *_size_conflicts(profile),
         *_release_conflicts(profile),
     ]
 
@@ -37,7 +31,7 @@ def _key_exchange_conflicts(tls: Tls) -> Iterator[Conflict]:
     for exchange in tls.key_exchanges:
         signature = exchange.rpartition("-")[2]
         if signature not in tls.signatures:
-            yield _needs("key_exchanges", exchange, "signatures", signature)
+            yield lacks("key_exchanges", exchange, "signatures", signature)
         if exchange.startswith("ECDHE") and not tls.curves:
             yield Conflict(
                 "tls.key_exchanges", f'"{exchange}" needs a curve in tls.curves', "tls.curves"
@@ -48,7 +42,7 @@ def _key_exchange_conflicts(tls: Tls) -> Iterator[Conflict]:
         message = '"ECDSA" needs a curve other than "x25519" in tls.curves'
         yield Conflict("tls.signatures", message, "tls.curves")
     if "RSA-PSS" in tls.signatures and "RSA" not in tls.signatures:
-        yield _needs("signatures", "RSA-PSS", "signatures", "RSA")
+        yield lacks("signatures", "RSA-PSS", "signatures", "RSA")
 
 
 def _cipher_conflicts(tls: Tls) -> Iterator[Conflict]:
@@ -56,34 +50,20 @@ def _cipher_conflicts(tls: Tls) -> Iterator[Conflict]:
         yield Conflict("tls.digests", 'TLS needs "SHA-256" for its handshake')
     if "AES" not in tls.ciphers:
         yield Conflict("tls.ciphers", 'needs "AES": the random generator is made of it')
-    has_mode = {"GCM", "CBC", "CCM", "CCM_8"} & set(tls.modes)
-    if "1.2" in tls.versions and not has_mode and "CHACHA20-POLY1305" not in tls.ciphers:
-        yield Conflict("tls.modes", 'TLS 1.2 needs "GCM", "CCM" or "CBC": no cipher suite is left')
-    if "1.3" in tls.versions:
-        if not tls.curves:
-            yield Conflict("tls.versions", '"1.3" needs a curve in tls.curves', "tls.curves")
-        if not tls.cipher_suites and all(suite.version != "1.3" for suite in list_suites(tls)):
-            message = (
-                '"1.3" needs "GCM" or "CCM" in tls.modes, or "CHACHA20-POLY1305" in tls.ciphers'
-            )
-            yield Conflict("tls.versions", message, "tls.modes")
-        if "RSA" in tls.signatures and "RSA-PSS" not in tls.signatures:
-            message = '"1.3" needs "RSA-PSS" in tls.signatures when it has "RSA"'
-            yield Conflict("tls.versions", message, "tls.signatures")
 
 
 def _suite_conflicts(tls: Tls) -> Iterator[Conflict]:
     for name in tls.cipher_suites:
         suite = find_suite(name)
         for key, value in list_missing(suite, tls) if suite else ():
-            yield _needs("cipher_suites", name, key, value)
-    for version in tls.versions if tls.cipher_suites else ():
-        if all(suite.version != version for suite in list_suites(tls)):
-            message = f"names no suite of TLS {version}, which tls.versions has"
-            yield Conflict("tls.cipher_suites", message, "tls.versions")
+            yield lacks("cipher_suites", name, key, value)
 
 
-def _size_conflicts(tls: Tls) -> Iterator[Conflict]:
+def _size_conflicts(profile: Profile) -> Iterator[Conflict]:
+    tls, least = profile.tls, measure_least_hello(profile)
+    if tls.alpn and least > tls.out_buffer:
+        message = f"makes a ClientHello of at least {least:,} bytes, tls.out_buffer holds"
+        yield Conflict("tls.alpn", f"{message} {tls.out_buffer:,}", "tls.out_buffer")
     if tls.max_fragment == "none":
         if tls.idle_buffers == "shrink":
             message = '"shrink" needs a tls.max_fragment: records of any size may come'
@@ -119,7 +99,3 @@ def _release_conflicts(profile: Profile) -> Iterator[Conflict]:
         if not tls.keep_peer_certificate:
             message = '"2.16.3" always keeps it: needs tls.keep_peer_certificate = true'
             yield Conflict("mbedtls.version", message, "tls.keep_peer_certificate")
-
-
-def _needs(key: str, value: str, other: str, needed: str) -> Conflict:
-    return Conflict(f"tls.{key}", f'"{value}" needs "{needed}" in tls.{other}', f"tls.{other}")

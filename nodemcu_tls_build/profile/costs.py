@@ -6,13 +6,11 @@ import hashlib
 import json
 import operator
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib import resources
 from typing import Any
 
-from nodemcu_tls_build.profile.layers import BASE, list_presets
-from nodemcu_tls_build.profile.load import load_profile
 from nodemcu_tls_build.profile.model import Profile
 from nodemcu_tls_build.profile.settings import get_setting, list_setting_keys
 
@@ -49,7 +47,7 @@ class Variant:
     """The base profile with one setting changed, and what it costs more than the base.
 
     `needs` are the settings that had to be changed with it; `handshake` is the kind that was
-    made with both.
+    made with both. `instructions` are those of other kinds, None where the heap has no room.
     """
 
     key: str
@@ -57,6 +55,7 @@ class Variant:
     needs: Mapping[str, Any]
     handshake: str
     cost: Cost
+    instructions: Mapping[str, int | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,37 +63,21 @@ class CostTable:
     """What was measured: the base profile, its variants, whole presets, and with what."""
 
     base_settings: Mapping[str, Any]
-    base: Cost
+    handshakes: Mapping[str, Cost]  # of the base profile, by their kind
     variants: tuple[Variant, ...]
     presets: Mapping[str, tuple[str, Cost]]  # by name; the digest of the settings measured
     unmeasured: Mapping[str, str]  # keys that cost nothing, or differently each time, and why
     keys: str
     conditions: Mapping[str, str]
 
+    @property
+    def base(self) -> Cost:
+        """Return what the base profile takes, with the handshake that it would make."""
+        return self.handshakes["ecdsa"]
+
     def list_variants(self, key: str) -> list[Variant]:
         """Return what was measured of a setting."""
         return [variant for variant in self.variants if variant.key == key]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What a profile costs: what its nearest preset does, and changes measured one by one.
-
-    `is_measured` when it is that preset. `unknown` are settings that differ from all measured.
-    """
-
-    cost: Cost
-    nearest: str
-    is_measured: bool
-    unknown: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the estimate as JSON-able data."""
-        return self.cost.to_dict() | {
-            "measured": self.is_measured,
-            "nearest": self.nearest,
-            "unknown": list(self.unknown),
-        }
 
 
 @cache
@@ -110,7 +93,7 @@ def load_costs() -> CostTable:
     }
     return CostTable(
         base_settings=data["base"]["settings"],
-        base=Cost(**data["base"]["cost"]),
+        handshakes={kind: Cost(**cost) for kind, cost in data["base"]["handshakes"].items()},
         variants=variants,
         presets=presets,
         unmeasured=data["unmeasured"],
@@ -134,40 +117,6 @@ def hash_settings(settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
-def estimate_cost(profile: Profile) -> Estimate:
-    """Return what was measured of this profile, or of the preset most like it and its changes."""
-    table = load_costs()
-    settings = read_settings(profile)
-    anchors = [*_list_anchors(table), (BASE, table.base_settings, table.base)]
-    name, near, cost = min(anchors, key=lambda anchor: len(_list_keys(settings, anchor[1])))
-    unknown = []
-    for key in _list_keys(settings, near):
-        there, here = find_cost(table, key, near[key]), find_cost(table, key, settings[key])
-        if here is None or there is None:
-            unknown.append(key)
-        else:
-            cost = cost + here - there
-    is_measured = not any(key not in table.unmeasured for key in _list_keys(settings, near))
-    return Estimate(cost, name, is_measured=is_measured, unknown=tuple(unknown))
-
-
-def _list_anchors(table: CostTable) -> Iterator[tuple[str, dict[str, Any], Cost]]:
-    """Yield the presets that are still as they were when they were measured."""
-    for name, (digest, cost) in table.presets.items():
-        settings = _read_preset(name)
-        if hash_settings(settings) == digest:
-            yield name, settings, cost
-
-
-@cache
-def _read_preset(name: str) -> dict[str, Any]:
-    return read_settings(load_profile(name)) if name in list_presets() else {}
-
-
-def _list_keys(settings: Mapping[str, Any], others: Mapping[str, Any]) -> list[str]:
-    return [key for key, value in settings.items() if others.get(key) != value]
-
-
 def find_cost(table: CostTable, key: str, value: Any) -> Cost | None:
     """Return how much more a value costs than the base's; None when that was not measured."""
     base = table.base_settings.get(key)
@@ -181,12 +130,14 @@ def find_cost(table: CostTable, key: str, value: Any) -> Cost | None:
         if key in _FREE_NAMES:
             return _find_own_cost(table, variants[0]) if variants else None
         costs = {
-            frozenset(_list_changes(base, variant.value)): _find_own_cost(table, variant)
+            frozenset(list_changes(base, variant.value)): _find_own_cost(table, variant)
             for variant in variants
+            if not is_put_first(base, variant.value)
         }
-        return _add_changes(set(_list_changes(base, value)), costs)
+        return _add_changes(set(list_changes(base, value)), costs)
     if type(value) is int and type(base) is int:
-        costs_by_number = {v.value: _find_own_cost(table, v) for v in variants}
+        numbers = [variant for variant in variants if type(variant.value) is int]
+        costs_by_number = {it.value: _find_own_cost(table, it) for it in numbers}
         return _interpolate({base: Cost()} | costs_by_number, value)
     return None
 
@@ -194,7 +145,9 @@ def find_cost(table: CostTable, key: str, value: Any) -> Cost | None:
 def describe_change(base: Any, value: Any, show: Callable[[Any], str]) -> str:
     """Say in a few words how a value differs from the base's; `show` writes a whole one."""
     if isinstance(base, list) and isinstance(value, list):
-        changes = list(_list_changes(base, value))
+        if is_put_first(base, value):
+            return f"{value[0]} first"
+        changes = list(list_changes(base, value))
         if changes:
             parts = [
                 f"{word} {', '.join(member for it, member in changes if it == word)}"
@@ -217,7 +170,7 @@ def _find_own_cost(table: CostTable, variant: Variant) -> Cost:
 def _add_changes(
     wanted: set[tuple[str, str]], costs: Mapping[frozenset[tuple[str, str]], Cost]
 ) -> Cost | None:
-    """Add up what the members cost that a list has more or fewer; their order costs nothing."""
+    """Add up what the members cost that a list has more or fewer."""
     total = Cost()
     for changes in sorted(costs, key=len, reverse=True):
         if changes and changes <= wanted:
@@ -226,7 +179,17 @@ def _add_changes(
     return None if wanted else total
 
 
-def _list_changes(base: list[str], value: list[str]) -> Iterator[tuple[str, str]]:
+def is_put_first(base: list[str], value: list[str]) -> bool:
+    """Tell whether a list is the base's, or has one member more, and another member in front."""
+    return (
+        bool(base)
+        and value[:1] != base[:1]
+        and value[1:] == [member for member in base if member not in value[:1]]
+    )
+
+
+def list_changes(base: list[str], value: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield what a list has more than the base, and what it lacks."""
     yield from (("with", member) for member in value if member not in base)
     yield from (("without", member) for member in base if member not in value)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from nodemcu_tls_build.profile.costs import Estimate, estimate_cost, read_settings
+from nodemcu_tls_build.profile.costs import read_settings
+from nodemcu_tls_build.profile.estimate import Estimate, estimate_cost
 from nodemcu_tls_build.profile.mbedtls import list_macros
 from nodemcu_tls_build.profile.model import Profile
 from nodemcu_tls_build.profile.suites import list_suites

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nodemcu_tls_build.profile.costs import CostTable, Variant, load_costs
+from nodemcu_tls_build.profile.costs import CostTable, Variant, list_changes, load_costs
 from nodemcu_tls_build.profile.load import load_with_layers
 from nodemcu_tls_build.profile.macro import Macro
 from nodemcu_tls_build.profile.mbedtls import list_macros
@@ -124,7 +124,18 @@ def _explain(
         setting=setting,
         macros=macros,
         effect=effect,
-        variants=tuple(table.list_variants(key)),
+        variants=tuple(
+            variant
+            for variant in table.list_variants(key)
+            if _can_be_changed(table.base_settings[key], variant.value, setting.value)
+        ),
         unmeasured=table.unmeasured.get(key),
         suites=tuple((suite, getattr(suite, part) or "") for suite in suites) if part else (),
     )
+
+
+def _can_be_changed(base: Any, value: Any, own: Any) -> bool:
+    """Tell whether a measured list is `own`, or differs from the base as `own` could be changed."""
+    if not isinstance(base, list) or not isinstance(own, list) or value == own:
+        return True
+    return all((member in own) == (word == "without") for word, member in list_changes(base, value))

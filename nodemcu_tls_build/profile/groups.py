@@ -49,6 +49,11 @@ def find_group(curve: str) -> Group:
     return next(group for group in _GROUPS if group.name == curve)
 
 
+def list_groups_of_1_3() -> tuple[Group, ...]:
+    """Return the groups that TLS 1.3 has."""
+    return tuple(group for group in _GROUPS if group.is_in_1_3)
+
+
 def list_groups(tls: Tls) -> tuple[Group, ...]:
     """Return the groups that are offered, in order: none when no cipher suite needs one."""
     if any((suite.key_exchange or "").startswith("ECDHE") for suite in list_suites(tls)):

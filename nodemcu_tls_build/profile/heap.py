@@ -24,16 +24,12 @@ from nodemcu_tls_build.profile.chain import (
 )
 from nodemcu_tls_build.profile.groups import list_groups
 from nodemcu_tls_build.profile.heap_table import Heap, find_around, find_operation
+from nodemcu_tls_build.profile.usual import list_usual_chains
 
 if TYPE_CHECKING:
     from nodemcu_tls_build.profile.model import Profile
     from nodemcu_tls_build.profile.suites import Suite
 
-# The shortest chains that are usual: one certificate, its key like the CA's.
-_USUAL = (
-    Certificate("the server", 450, "secp256r1", "SHA-256"),
-    Certificate("the server", 800, "rsa-2048", "SHA-256"),
-)
 _DIGEST = measure_block(32)  # of the server's certificate, kept in place of it
 
 
@@ -111,26 +107,40 @@ def check_budget(profile: Profile, prediction: Prediction) -> None:
     """Raise ConfigError when a handshake takes more than the profile's `tls.heap_budget`."""
     peak, budget = prediction.peak, profile.tls.heap_budget
     if peak.heap > budget:
-        parts = sorted(peak.parts.items(), key=lambda part: -part[1])[:3]
-        told = ", ".join(f"{name} {size:,}" for name, size in parts)
         raise ConfigError(
             f"a handshake with this chain takes {peak.heap:,} bytes of heap while {peak.name}, "
             f"tls.heap_budget allows {budget:,}",
-            f"Most of it: {told}. Smaller buffers or smaller keys take less; or raise the budget.",
+            _explain_parts(peak),
         )
 
 
-def find_least_heap(profile: Profile) -> int | None:
-    """Return what a handshake takes at least: with one certificate on P-256, or of RSA-2048.
+def find_least(profile: Profile) -> Prediction | None:
+    """Return the handshake that takes least of those with one certificate.
 
-    None when the profile can verify neither.
+    None when the profile's buffers have no room for any such certificate.
     """
     found = []
-    for certificate in _USUAL:
-        ca = Certificate("the CA", certificate.size, certificate.key, certificate.digest)
+    for chain in list_usual_chains(profile):
         with suppress(CertificateError):
-            found.append(predict_heap(profile, Chain((certificate,), (ca,), ca, 1)).peak.heap)
-    return min(found, default=None)
+            found.append(predict_heap(profile, chain))
+    return min(found, key=lambda prediction: prediction.peak.heap, default=None)
+
+
+def check_least_heap(profile: Profile) -> None:
+    """Raise ConfigError when no server can keep to the profile's `tls.heap_budget`."""
+    least, budget = find_least(profile), profile.tls.heap_budget
+    if least is not None and least.peak.heap > budget:
+        raise ConfigError(
+            f"a handshake takes {least.peak.heap:,} bytes of heap at least, tls.heap_budget is"
+            f" {budget:,}",
+            _explain_parts(least.peak),
+        )
+
+
+def _explain_parts(peak: Step) -> str:
+    parts = sorted(peak.parts.items(), key=lambda part: -part[1])[:3]
+    told = ", ".join(f"{name} {size:,}" for name, size in parts)
+    return f"Most of it: {told}. Smaller buffers or smaller keys take less; or raise the budget."
 
 
 @dataclass

@@ -41,6 +41,11 @@ class Heap:
 
 
 @cache
+def _load_default() -> Profile:
+    return load_profile("default")
+
+
+@cache
 def _load() -> Any:
     path = resources.files("nodemcu_tls_build.profile") / "heap.json"
     return json.loads(path.read_text(encoding="utf-8"))
@@ -124,7 +129,7 @@ def _find_around_1_3(profile: Profile, handshakes: Mapping[str, Any]) -> Around:
     """
     steps = handshakes["1.3"]
     start = steps[_CLIENT_HELLO][0]
-    default = load_profile("default")
+    default = _load_default()
     working = find_operation(default, "ecdhe secp256r1").peak
     hello = steps[_CLIENT_HELLO][1] - start - working - default.tls.out_buffer
     contexts = _read_contexts("3.6.6", steps, state=_CLIENT_HELLO)
@@ -139,7 +144,7 @@ def _find_around_1_3(profile: Profile, handshakes: Mapping[str, Any]) -> Around:
 
 def _read_contexts(version: str, steps: Mapping[str, Any], state: str = _CERTIFICATE) -> int:
     """Return what was in use in the default profile beside its buffers and the CA certificate."""
-    default = load_profile("default")
+    default = _load_default()
     measured = default.model_copy(
         update={"mbedtls": default.mbedtls.model_copy(update={"version": version})}
     )
@@ -168,7 +173,7 @@ def _list_savings(profile: Profile, handshakes: Mapping[str, Any]) -> Iterator[i
 
 def _save_in_buffers() -> int:
     """Return by how much the buffers of the default profile shrink without the long digests."""
-    default = load_profile("default")
+    default = _load_default()
     short = default.model_copy(
         update={"tls": default.tls.model_copy(update={"digests": ("SHA-256",)})}
     )

@@ -67,10 +67,7 @@ def read_layers(name_or_path: str) -> list[Layer]:
                 raise
             raise _explain_extends(layers[0], error) from error
         if identity in seen:
-            chain = " extends ".join([*(layer.label for layer in reversed(layers)), layer.label])
-            raise ConfigError(
-                f"a profile extends itself: {chain}", "Take one of the `extends` out."
-            )
+            raise _refuse_circle([*reversed(layers), layer])
         seen.append(identity)
         layers.insert(0, layer)
         below = layer.data.get("extends", BASE)
@@ -114,6 +111,19 @@ def _explain_extends(layer: Layer, error: ConfigError) -> ConfigError:
     return ConfigError(f"profile {layer.label} has one problem", error.hint, [problem])
 
 
+def _refuse_circle(layers: Sequence[Layer]) -> ConfigError:
+    """Return an error that tells how a file comes to extend itself, and in which lines."""
+    chain = " extends ".join(layer.label for layer in layers)
+    places = [
+        f"{layer.label}:{layer.lines[('extends',)]}: extends: {show_value(layer.data['extends'])}"
+        for layer in layers[:-1]
+        if ("extends",) in layer.lines
+    ]
+    return ConfigError(
+        f"a profile extends itself: {chain}", "Take one of the `extends` out.", places
+    )
+
+
 def _is_path(name_or_path: str) -> bool:
     return os.sep in name_or_path or name_or_path.endswith(".toml")
 
@@ -134,7 +144,8 @@ def _read_preset_layer(name: str) -> Layer:
 def _parse_value(text: str, *, is_list: bool) -> Any:
     """Return a value of TOML; what is none is a string, or strings between commas."""
     if is_list and not text.startswith("["):
-        return [part.strip().strip("\"'") for part in text.split(",") if part.strip()]
+        parts = text.split(",") if text else []
+        return [part.strip().strip("\"'") for part in parts]
     try:
         parsed = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):

@@ -20,6 +20,7 @@ from nodemcu_tls_build.profile.layers import (
 from nodemcu_tls_build.profile.lines import KeyPath
 from nodemcu_tls_build.profile.model import SCHEMA, Profile
 from nodemcu_tls_build.profile.problems import describe_errors, list_keys
+from nodemcu_tls_build.profile.values import check_unique
 
 
 def load_profile(name_or_path: str, settings: Sequence[str] = ()) -> Profile:
@@ -73,6 +74,7 @@ def _find_all_errors(merged: dict[str, Any], first: ValidationError) -> list[Err
     replaced by the default's, and conflicts with such a replacement are left out.
     """
     errors = first.errors()
+    errors += _find_doubles(merged, errors)
     wrong = {".".join(map(str, error["loc"][:2])) for error in errors if error["loc"]}
     if not wrong or any(error["type"] == "conflict" for error in errors):
         return errors
@@ -85,6 +87,27 @@ def _find_all_errors(merged: dict[str, Any], first: ValidationError) -> list[Err
             real = [conflict for conflict in found if not {conflict.key, conflict.other} & wrong]
             errors.append({**details, "ctx": {"conflicts": real}})
     return errors
+
+
+def _find_doubles(merged: dict[str, Any], errors: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """Return what is listed twice in lists with a wrong member, where pydantic does not look."""
+    found: list[ErrorDetails] = []
+    lists = (tuple(map(str, it["loc"][:2])) for it in errors if len(it["loc"]) > 2)
+    for table, key in dict.fromkeys(lists):
+        members = merged[table][key]
+        try:
+            check_unique(tuple(member for member in members if isinstance(member, str)))
+        except ValueError as error:
+            found.append(
+                {
+                    "type": "value_error",
+                    "loc": (table, key),
+                    "msg": str(error),
+                    "input": members,
+                    "ctx": {"error": error},
+                }
+            )
+    return found
 
 
 def _replace_wrong(

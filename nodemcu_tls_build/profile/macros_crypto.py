@@ -36,6 +36,19 @@ _MODES = {
     "CCM": "MBEDTLS_CCM_C",
     "CCM_8": "MBEDTLS_CCM_C",
 }
+_CIPHER_NOTES = {
+    "AES": "of suites, and of the random generator",
+    "CAMELLIA": "of suites beside AES",
+    "CHACHA20-POLY1305": "of suites without AES",
+}
+_MODE_NOTES = {
+    "GCM": "encrypts and authenticates at once",
+    "CBC": "suites that older servers have",
+    "CTR": "the module's documentation has it, no suite does",
+    "CFB": "the module's documentation has it, no suite does",
+    "CCM": "encrypts and authenticates at once, by AES alone",
+    "CCM_8": "as CCM, with tags of 8 bytes",
+}
 
 
 def digest_macros(profile: Profile) -> Iterator[Macro]:
@@ -44,7 +57,7 @@ def digest_macros(profile: Profile) -> Iterator[Macro]:
     names = _DIGESTS if profile.mbedtls.version.startswith("3.") else _DIGESTS_2
     yield Macro("MBEDTLS_MD_C", "one interface to all digests")
     for digest in digests:
-        yield chosen(names[digest], "tls.digests", digest)
+        yield chosen(names[digest], "tls.digests", digest, "for suites and signatures")
     if "SHA-512" in digests and "SHA-384" not in digests:
         note = "tls.digests: without SHA-384"
         yield Macro("MBEDTLS_SHA512_NO_SHA384", note, key="tls.digests")
@@ -60,7 +73,7 @@ def cipher_macros(profile: Profile) -> Iterator[Macro]:
     yield Macro("MBEDTLS_CIPHER_C", "one interface to all ciphers")
     for cipher in tls.ciphers:
         for name in _CIPHERS[cipher]:
-            yield chosen(name, "tls.ciphers", cipher)
+            yield chosen(name, "tls.ciphers", cipher, _CIPHER_NOTES[cipher])
     if crypto.aes_tables == "flash":
         note = "the tables stay in flash"
         yield switched("MBEDTLS_AES_ROM_TABLES", "crypto.aes_tables", note, on="flash")
@@ -69,7 +82,7 @@ def cipher_macros(profile: Profile) -> Iterator[Macro]:
     if crypto.small_camellia and "CAMELLIA" in tls.ciphers:
         yield switched("MBEDTLS_CAMELLIA_SMALL_MEMORY", "crypto.small_camellia", "fewer tables")
     for mode in tls.modes:
-        yield chosen(_MODES[mode], "tls.modes", mode)
+        yield chosen(_MODES[mode], "tls.modes", mode, _MODE_NOTES[mode])
 
 
 def key_macros(profile: Profile) -> Iterator[Macro]:
@@ -90,12 +103,12 @@ def key_macros(profile: Profile) -> Iterator[Macro]:
     yield Macro("MBEDTLS_PK_C", "one interface to all kinds of keys")
     yield Macro("MBEDTLS_PK_PARSE_C", "certificates hold public keys")
     if "RSA" in tls.signatures:
-        yield chosen("MBEDTLS_RSA_C", "tls.signatures", "RSA")
+        yield chosen("MBEDTLS_RSA_C", "tls.signatures", "RSA", "keys of servers and of CAs")
         yield chosen("MBEDTLS_PKCS1_V15", "tls.signatures", "RSA", "as most certificates have it")
     if "RSA-PSS" in tls.signatures:
-        yield chosen("MBEDTLS_PKCS1_V21", "tls.signatures", "RSA-PSS")
+        yield chosen("MBEDTLS_PKCS1_V21", "tls.signatures", "RSA-PSS", "the padding of it")
     if "DHE-RSA" in tls.key_exchanges:
-        yield chosen("MBEDTLS_DHM_C", "tls.key_exchanges", "DHE-RSA")
+        yield chosen("MBEDTLS_DHM_C", "tls.key_exchanges", "DHE-RSA", "its arithmetic")
 
 
 def curve_macros(profile: Profile) -> Iterator[Macro]:
@@ -105,11 +118,11 @@ def curve_macros(profile: Profile) -> Iterator[Macro]:
         yield from _arithmetic_macros(profile)
     for exchange in tls.key_exchanges:
         if exchange.startswith("ECDHE"):
-            yield chosen("MBEDTLS_ECDH_C", "tls.key_exchanges", exchange)
+            yield chosen("MBEDTLS_ECDH_C", "tls.key_exchanges", exchange, "their arithmetic")
     if "1.3" in tls.versions:
-        yield chosen("MBEDTLS_ECDH_C", "tls.versions", "1.3")
+        yield chosen("MBEDTLS_ECDH_C", "tls.versions", "1.3", "the only key exchange of it")
     if "ECDSA" in tls.signatures:
-        yield chosen("MBEDTLS_ECDSA_C", "tls.signatures", "ECDSA")
+        yield chosen("MBEDTLS_ECDSA_C", "tls.signatures", "ECDSA", "keys of servers and of CAs")
         note = "a weak random source must not give a key away"
         yield chosen("MBEDTLS_ECDSA_DETERMINISTIC", "tls.signatures", "ECDSA", note)
         yield chosen("MBEDTLS_HMAC_DRBG_C", "tls.signatures", "ECDSA", "made deterministic by it")
@@ -117,10 +130,10 @@ def curve_macros(profile: Profile) -> Iterator[Macro]:
 
 def _arithmetic_macros(profile: Profile) -> Iterator[Macro]:
     crypto = profile.crypto
-    yield Macro("MBEDTLS_ECP_C", "the arithmetic of curves", key="tls.curves")
+    yield Macro("MBEDTLS_ECP_C", "tls.curves: the arithmetic of all of them", key="tls.curves")
     for curve in profile.tls.curves:
         name = f"MBEDTLS_ECP_DP_{find_group(curve).curve_macro}_ENABLED"
-        yield chosen(name, "tls.curves", curve)
+        yield chosen(name, "tls.curves", curve, "to agree on keys, and in certificates")
     if crypto.nist_reduction:
         note = "fast reduction for the secp r1 curves"
         yield switched("MBEDTLS_ECP_NIST_OPTIM", "crypto.nist_reduction", note)

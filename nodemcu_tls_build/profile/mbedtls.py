@@ -97,7 +97,8 @@ def _merge(macros: Iterable[Macro]) -> Iterable[Macro]:
     for macro in macros:
         first = by_name.setdefault(macro.name, macro)
         if first is not macro and first.key == macro.key and isinstance(macro.choice, str):
-            reason = f"{first.reason}, {macro.choice}"
+            asked = f"{first.key}: {first.choice}"
+            reason = first.reason.replace(asked, f"{asked}, {macro.choice}", 1)
             by_name[macro.name] = Macro(first.name, reason, first.value, first.key, first.choice)
     return by_name.values()
 
@@ -122,7 +123,7 @@ def _random_macros() -> Iterator[Macro]:
 def _certificate_macros(profile: Profile) -> Iterator[Macro]:
     tls = profile.tls
     yield Macro("MBEDTLS_BASE64_C", "scripts give certificates and keys as PEM")
-    yield Macro("MBEDTLS_X509_USE_C", "certificates")
+    yield Macro("MBEDTLS_X509_USE_C", "what certificates of all kinds have in common")
     yield Macro("MBEDTLS_X509_CRT_PARSE_C", "the server's chain and the CA")
     note = "all of a chain has to fit a record"
     yield measured("MBEDTLS_X509_MAX_INTERMEDIATE_CA", "tls.max_chain", tls.max_chain, note)

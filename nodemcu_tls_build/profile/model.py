@@ -37,8 +37,11 @@ SIZE_KEYS = {
 
 
 def _check_schema(value: object) -> object:
-    if type(value) is not int or value != SCHEMA:
+    if type(value) is not int or value < SCHEMA:
         raise ValueError(f"must be {SCHEMA}")
+    if value > SCHEMA:
+        message = "is for a newer version of nodemcu-tls: this one reads schema"
+        raise ValueError(f"{message} {SCHEMA}")
     return value
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nodemcu_tls_build.profile.groups import Group, list_groups
-from nodemcu_tls_build.profile.model import Profile, Tls
 from nodemcu_tls_build.profile.signature_algorithms import (
     SignatureAlgorithm,
     list_signature_algorithms,
 )
 from nodemcu_tls_build.profile.suites import Suite, list_suites
+
+if TYPE_CHECKING:
+    from nodemcu_tls_build.profile.model import Profile, Tls
 
 # Codes of the IANA registry "TLS ExtensionType Values".
 EXTENSIONS = {
@@ -90,6 +92,29 @@ def describe_offer(profile: Profile) -> Offer:
         in_buffer=tls.in_buffer,
         out_buffer=tls.out_buffer,
     )
+
+
+def measure_least_hello(profile: Profile) -> int:
+    """Return the bytes of a ClientHello (RFC 5246, 7.4.1.2) with the shortest of host names.
+
+    It has a ticket, and the key of TLS 1.3, more where there is one.
+    """
+    offer = describe_offer(profile)
+    fixed = 4 + 2 + 32 + 1 + 2 + 2 + 2  # header, version, random, lengths, compression
+    fixed += 32 if "1.3" in offer.versions else 0  # a session ID, as TLS 1.2 would have it
+    contents = {
+        "server_name": 2 + 1 + 2 + 1,
+        "max_fragment_length": 1,
+        "supported_groups": 2 + 2 * len(offer.groups),
+        "ec_point_formats": 2,
+        "signature_algorithms": 2 + 2 * len(offer.signature_algorithms),
+        "application_layer_protocol_negotiation": 2 + sum(1 + len(name) for name in offer.alpn),
+        "supported_versions": 1 + 2 * len(offer.versions),
+        "psk_key_exchange_modes": 2,
+        "key_share": 2 + 2 + 2,
+    }
+    extensions = sum(4 + contents.get(name, 0) for name in offer.extensions)
+    return fixed + 2 * (len(offer.suites) + 1) + extensions  # with RENEGOTIATION_SCSV
 
 
 def _list_extensions(tls: Tls) -> Iterator[str]:

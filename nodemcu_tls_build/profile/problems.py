@@ -84,7 +84,8 @@ def _describe(location: Location, error: ErrorDetails) -> str:
         case "literal_error":
             return _explain_choice(location, error["input"])
         case "value_error":
-            return f"{context['error']}, found {found}"
+            text, semicolon, hint = str(context["error"]).partition(";")
+            return f"{text}, found {found}{semicolon}{hint}"
         case kind:
             text = _WRONG[kind].format(**context) if kind in _WRONG else error["msg"]
             is_limit = kind in {"greater_than_equal", "less_than_equal"}
@@ -109,7 +110,7 @@ def _explain_choice(location: Location, value: object) -> str:
     shown = ", ".join(_show_choice(location, choice) for choice in choices)
     text = f"{_show_choice(location, value)} is not one of {shown}"
     names = [choice for choice in choices if isinstance(choice, str)]
-    nearest = find_nearest(value, names) if isinstance(value, str) else None
+    nearest = find_nearest(str(value), names) if isinstance(value, str | int | float) else None
     return text if nearest is None else f'{text}; did you mean "{nearest}"?'
 
 

@@ -14,11 +14,11 @@ from nodemcu_tls_build.profile.model import SIZE_KEYS, Profile
 from nodemcu_tls_build.profile.names import show_size
 from nodemcu_tls_build.profile.settings import get_setting, list_setting_keys, show_setting
 from nodemcu_tls_build.profile.suites import all_suites
-from nodemcu_tls_build.profile.values import Some, Unique
+from nodemcu_tls_build.profile.values import PROTOCOL_PATTERN, Some, Unique
 
 FILE_NAME = "nodemcu-tls.schema.json"
 
-_SIZE_PATTERN = "^[0-9]{1,12} *(B|KiB|MiB)?$"
+_UNITS = ((1, "B?"), (1024, "KiB"), (1024 * 1024, "MiB"))
 _EXAMPLES: dict[str, list[Any]] = {
     "tls.cipher_suites": [["TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"]],
     "tls.alpn": [["mqtt"], ["http/1.1"]],
@@ -60,6 +60,7 @@ def _adapt(key: str, field: dict[str, Any]) -> dict[str, Any]:
     field.pop("title")  # the name once more
     described = {"description": field.pop("description")}
     if key in SIZE_KEYS:
+        field = {key: value for key, value in field.items() if key not in {"ge", "le"}}
         field |= dict(_list_limits(validators))
         field = {"anyOf": _list_sizes(field)}
     if Unique in validators:
@@ -69,7 +70,7 @@ def _adapt(key: str, field: dict[str, Any]) -> dict[str, Any]:
     if key == "tls.cipher_suites":
         field["items"] = {"enum": [suite.name for suite in all_suites()]}
     if key == "tls.alpn":
-        field["items"] |= {"minLength": 1, "maxLength": 255}
+        field["items"] |= {"pattern": PROTOCOL_PATTERN}
     base = json.loads(show_setting(key, get_setting(load_profile(BASE), key)))
     examples = _EXAMPLES.get(key, [base])
     return {**described, **field, "examples": examples}
@@ -87,18 +88,37 @@ def _list_limits(validators: Sequence[Any]) -> Iterator[tuple[str, int]]:
 def _list_sizes(field: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the ways to write a size: a number of bytes, or a string with a unit or without."""
     if "enum" not in field:
-        return [field, {"type": "string", "pattern": _SIZE_PATTERN}]
+        low, high = field["minimum"], field["maximum"]
+        spellings = [
+            f"0{{0,6}}({_match_range(-(-low // factor), high // factor)}) *{unit}"
+            for factor, unit in _UNITS
+            if high // factor
+        ]
+        return [field, {"type": "string", "pattern": f"^({'|'.join(spellings)})$"}]
     sizes = [size for size in field["enum"] if isinstance(size, int)]
     words = [word for word in field["enum"] if isinstance(word, str)]
-    spellings = [f"{size} *B?" for size in sizes]
-    for size in sizes:
-        spellings += [
-            f"{size // factor} *{unit}"
-            for unit, factor in (("KiB", 1024), ("MiB", 1024 * 1024))
-            if size % factor == 0
-        ]
+    spellings = [
+        f"0{{0,6}}{size // factor} *{unit}"
+        for size in sizes
+        for factor, unit in _UNITS
+        if size % factor == 0
+    ]
     return [
         {"enum": [*words, *map(show_size, sizes)]},
         {"enum": sizes},
         {"type": "string", "pattern": f"^({'|'.join(spellings)})$"},
     ]
+
+
+def _match_range(low: int, high: int) -> str:
+    """Return a regular expression for the whole numbers from `low` to `high`."""
+    parts: dict[tuple[int, int], list[int]] = {}  # last digits, by those before and how many follow
+    while low <= high:
+        free = max(n for n in range(6) if low % 10**n == 0 and low + 10**n - 1 <= high)
+        before, digit = divmod(low // 10**free, 10)
+        parts.setdefault((before, free), []).append(digit)
+        low += 10**free
+    return "|".join(
+        f"{before or ''}[{digits[0]}-{digits[-1]}]{'[0-9]' * free}"
+        for (before, free), digits in parts.items()
+    )

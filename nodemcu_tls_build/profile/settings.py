@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +66,23 @@ def get_setting(profile: Profile, key: str) -> Any:
     """Return a setting's value as JSON has it."""
     table, _, name = key.partition(".")
     return getattr(profile, table).model_dump(mode="json")[name]
+
+
+def replace_settings(profile: Profile, settings: Mapping[str, Any]) -> Profile:
+    """Return the profile with these values, as JSON has them, in place of its own.
+
+    They are not checked: a profile that would be refused is good enough to look at.
+    """
+    tables: dict[str, dict[str, Any]] = {}
+    for key, value in settings.items():
+        table, _, name = key.partition(".")
+        tables.setdefault(table, {})[name] = tuple(value) if isinstance(value, list) else value
+    return profile.model_copy(
+        update={
+            name: getattr(profile, name).model_copy(update=values)
+            for name, values in tables.items()
+        }
+    )
 
 
 def show_setting(key: str, value: Any) -> str:

@@ -38,6 +38,11 @@ _ALGORITHMS = (
 )
 
 
+def all_signature_algorithms() -> tuple[SignatureAlgorithm, ...]:
+    """Return every algorithm that a profile can offer, in order."""
+    return _ALGORITHMS
+
+
 def list_signature_algorithms(tls: Tls) -> tuple[SignatureAlgorithm, ...]:
     """Return the algorithms that are offered for the server's handshake, in order.
 

@@ -6,14 +6,17 @@ import json
 import re
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from nodemcu_tls_build.errors import ConfigError
+from nodemcu_tls_build.errors import CertificateError, ConfigError
+from nodemcu_tls_build.profile.heap import find_least, predict_heap
 from nodemcu_tls_build.profile.layers import list_presets
-from nodemcu_tls_build.profile.load import load_with_layers
+from nodemcu_tls_build.profile.load import load_profile, load_with_layers
 from nodemcu_tls_build.profile.model import SCHEMA, Profile
 from nodemcu_tls_build.profile.schema import FILE_NAME
 from nodemcu_tls_build.profile.settings import list_settings, show_setting
+from nodemcu_tls_build.profile.usual import list_usual_chains
 from nodemcu_tls_build.profile.values import parse_size
 
 _WIDTH = 79
@@ -46,6 +49,22 @@ def check_preset(answer: str) -> str:
     if answer not in list_presets():
         raise ConfigError(f'"{answer}" is none of {", ".join(list_presets())}')
     return answer
+
+
+def find_budget(base: str, settings: Sequence[str]) -> list[str]:
+    """Return the setting that a preset's `tls.heap_budget` has to be raised to, if it has to."""
+    profile = load_profile(base, settings)
+    least = find_least(profile)
+    if least is None or least.peak.heap <= profile.tls.heap_budget:
+        return []
+    usual = max(least.peak.heap, *_predict_usual(profile))
+    return [f"tls.heap_budget={usual * 11 // 10 // 1024 + 1}KiB"]
+
+
+def _predict_usual(profile: Profile) -> Iterator[int]:
+    for chain in list_usual_chains(profile):
+        with suppress(CertificateError):
+            yield predict_heap(profile, chain).worst
 
 
 def write_profile(name: str, base: str, settings: Sequence[str]) -> str:

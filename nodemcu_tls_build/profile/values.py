@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from contextlib import suppress
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -11,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from nodemcu_tls_build.profile.suites import all_suites, find_suite
 
 _UNITS = {"": 1, "B": 1, "KiB": 1024, "MiB": 1024 * 1024}
+PROTOCOL_PATTERN = r"^[!#-\[\]-~]{1,255}$"
 _SIZE_EXAMPLE = 'a size is a number of bytes or a string such as "4KiB" or "1MiB"'
 
 
@@ -24,8 +26,10 @@ def parse_size(value: object) -> int:
     return int(match[1]) * _UNITS[match[2]]
 
 
-def _parse_fragment_size(value: object) -> int | str:
-    return "none" if value == "none" else parse_size(value)
+def _parse_fragment_size(value: object) -> object:
+    with suppress(ValueError):
+        return parse_size(value)
+    return value  # "none", or what is then refused with all the choices
 
 
 def _check_some(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -34,7 +38,8 @@ def _check_some(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
-def _check_unique(values: tuple[str, ...]) -> tuple[str, ...]:
+def check_unique(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Return values that are all different; raise ValueError otherwise."""
     twice = sorted({value for value in values if values.count(value) > 1})
     if twice:
         raise ValueError(f"{', '.join(twice)}: listed more than once")
@@ -50,8 +55,11 @@ def _check_suite(name: str) -> str:
 
 
 def _check_protocol(name: str) -> str:
-    if not 1 <= len(name.encode()) <= 255:
-        raise ValueError("a protocol name has 1 to 255 bytes (RFC 7301)")
+    if not re.fullmatch(PROTOCOL_PATTERN, name):
+        raise ValueError(
+            "a protocol name is 1 to 255 printable ASCII characters (RFC 7301), here without"
+            " blanks, quotes and backslashes"
+        )
     return name
 
 
@@ -78,8 +86,8 @@ Curve = Literal[
     "x25519",
 ]
 CipherSuite = Annotated[str, AfterValidator(_check_suite)]
-ProtocolName = Annotated[str, Field(pattern=r"^[!#-\[\]-~]+$"), AfterValidator(_check_protocol)]
+ProtocolName = Annotated[str, AfterValidator(_check_protocol)]
 Goal = Literal["size", "speed"]
 
 Some = AfterValidator(_check_some)  # in place of min_length, which also counts wrong members out
-Unique = AfterValidator(_check_unique)
+Unique = AfterValidator(check_unique)

@@ -10,237 +10,309 @@
 /* ---- Platform ---- */
 
 /* the firmware puts functions of the board in place */
+#undef MBEDTLS_PLATFORM_C
 #define MBEDTLS_PLATFORM_C
 
 /* the firmware notes when the heap is exhausted */
+#undef MBEDTLS_PLATFORM_MEMORY
 #define MBEDTLS_PLATFORM_MEMORY
 
 /* the board has a clock */
+#undef MBEDTLS_HAVE_TIME
 #define MBEDTLS_HAVE_TIME
 
 /* certificates are valid for a time only */
+#undef MBEDTLS_HAVE_TIME_DATE
 #define MBEDTLS_HAVE_TIME_DATE
 
 /* the firmware's time() is never before its build */
+#undef MBEDTLS_PLATFORM_TIME_ALT
 #define MBEDTLS_PLATFORM_TIME_ALT
 
 /* the firmware's dates go on after 2038 */
+#undef MBEDTLS_PLATFORM_GMTIME_R_ALT
 #define MBEDTLS_PLATFORM_GMTIME_R_ALT
 
 /* ---- Random numbers ---- */
 
 /* no operating system is there to ask */
+#undef MBEDTLS_NO_PLATFORM_ENTROPY
 #define MBEDTLS_NO_PLATFORM_ENTROPY
 
 /* the generator, seeded by the firmware from the board */
+#undef MBEDTLS_CTR_DRBG_C
 #define MBEDTLS_CTR_DRBG_C
 
 /* ---- Digests ---- */
 
 /* one interface to all digests */
+#undef MBEDTLS_MD_C
 #define MBEDTLS_MD_C
 
-/* tls.digests: SHA-256, SHA-224 */
+/* tls.digests: SHA-256, SHA-224, for suites and signatures */
+#undef MBEDTLS_SHA256_C
 #define MBEDTLS_SHA256_C
 
-/* tls.digests: SHA-384, SHA-512 */
+/* tls.digests: SHA-384, SHA-512, for suites and signatures */
+#undef MBEDTLS_SHA512_C
 #define MBEDTLS_SHA512_C
 
-/* tls.digests: SHA-1 */
+/* tls.digests: SHA-1, for suites and signatures */
+#undef MBEDTLS_SHA1_C
 #define MBEDTLS_SHA1_C
 
-/* tls.digests: RIPEMD-160 */
+/* tls.digests: RIPEMD-160, for suites and signatures */
+#undef MBEDTLS_RIPEMD160_C
 #define MBEDTLS_RIPEMD160_C
 
 /* crypto.small_digests: rounds in a loop */
+#undef MBEDTLS_SHA256_SMALLER
 #define MBEDTLS_SHA256_SMALLER
 
 /* ---- Ciphers ---- */
 
 /* one interface to all ciphers */
+#undef MBEDTLS_CIPHER_C
 #define MBEDTLS_CIPHER_C
 
-/* tls.ciphers: AES */
+/* tls.ciphers: AES, of suites, and of the random generator */
+#undef MBEDTLS_AES_C
 #define MBEDTLS_AES_C
 
-/* tls.ciphers: CAMELLIA */
+/* tls.ciphers: CAMELLIA, of suites beside AES */
+#undef MBEDTLS_CAMELLIA_C
 #define MBEDTLS_CAMELLIA_C
 
 /* crypto.aes_tables: the tables stay in flash */
+#undef MBEDTLS_AES_ROM_TABLES
 #define MBEDTLS_AES_ROM_TABLES
 
 /* crypto.aes_fewer_tables: one table in four */
+#undef MBEDTLS_AES_FEWER_TABLES
 #define MBEDTLS_AES_FEWER_TABLES
 
 /* crypto.small_camellia: fewer tables */
+#undef MBEDTLS_CAMELLIA_SMALL_MEMORY
 #define MBEDTLS_CAMELLIA_SMALL_MEMORY
 
-/* tls.modes: GCM */
+/* tls.modes: GCM, encrypts and authenticates at once */
+#undef MBEDTLS_GCM_C
 #define MBEDTLS_GCM_C
 
-/* tls.modes: CBC */
+/* tls.modes: CBC, suites that older servers have */
+#undef MBEDTLS_CIPHER_MODE_CBC
 #define MBEDTLS_CIPHER_MODE_CBC
 
-/* tls.modes: CTR */
+/* tls.modes: CTR, the module's documentation has it, no suite does */
+#undef MBEDTLS_CIPHER_MODE_CTR
 #define MBEDTLS_CIPHER_MODE_CTR
 
-/* tls.modes: CFB */
+/* tls.modes: CFB, the module's documentation has it, no suite does */
+#undef MBEDTLS_CIPHER_MODE_CFB
 #define MBEDTLS_CIPHER_MODE_CFB
 
 /* ---- Large numbers and public keys ---- */
 
 /* the arithmetic of public keys */
+#undef MBEDTLS_BIGNUM_C
 #define MBEDTLS_BIGNUM_C
 
 /* lx106: four small multiplications beat a call each time */
+#undef MBEDTLS_NO_UDBL_DIVISION
 #define MBEDTLS_NO_UDBL_DIVISION
 
 /* crypto.max_key_bits: in bytes */
+#undef MBEDTLS_MPI_MAX_SIZE
 #define MBEDTLS_MPI_MAX_SIZE 512
 
 /* crypto.mpi_window: heap of an exponentiation */
+#undef MBEDTLS_MPI_WINDOW_SIZE
 #define MBEDTLS_MPI_WINDOW_SIZE 2
 
 /* keys, signatures and certificates are ASN.1 */
+#undef MBEDTLS_ASN1_PARSE_C
 #define MBEDTLS_ASN1_PARSE_C
 
 /* signatures are written as ASN.1 */
+#undef MBEDTLS_ASN1_WRITE_C
 #define MBEDTLS_ASN1_WRITE_C
 
 /* names of algorithms in ASN.1 */
+#undef MBEDTLS_OID_C
 #define MBEDTLS_OID_C
 
 /* one interface to all kinds of keys */
+#undef MBEDTLS_PK_C
 #define MBEDTLS_PK_C
 
 /* certificates hold public keys */
+#undef MBEDTLS_PK_PARSE_C
 #define MBEDTLS_PK_PARSE_C
 
-/* tls.signatures: RSA */
+/* tls.signatures: RSA, keys of servers and of CAs */
+#undef MBEDTLS_RSA_C
 #define MBEDTLS_RSA_C
 
 /* tls.signatures: RSA, as most certificates have it */
+#undef MBEDTLS_PKCS1_V15
 #define MBEDTLS_PKCS1_V15
 
-/* tls.signatures: RSA-PSS */
+/* tls.signatures: RSA-PSS, the padding of it */
+#undef MBEDTLS_PKCS1_V21
 #define MBEDTLS_PKCS1_V21
 
-/* tls.key_exchanges: DHE-RSA */
+/* tls.key_exchanges: DHE-RSA, its arithmetic */
+#undef MBEDTLS_DHM_C
 #define MBEDTLS_DHM_C
 
 /* ---- Elliptic curves ---- */
 
-/* the arithmetic of curves */
+/* tls.curves: the arithmetic of all of them */
+#undef MBEDTLS_ECP_C
 #define MBEDTLS_ECP_C
 
-/* tls.curves: secp256r1 */
+/* tls.curves: secp256r1, to agree on keys, and in certificates */
+#undef MBEDTLS_ECP_DP_SECP256R1_ENABLED
 #define MBEDTLS_ECP_DP_SECP256R1_ENABLED
 
-/* tls.curves: secp384r1 */
+/* tls.curves: secp384r1, to agree on keys, and in certificates */
+#undef MBEDTLS_ECP_DP_SECP384R1_ENABLED
 #define MBEDTLS_ECP_DP_SECP384R1_ENABLED
 
-/* tls.curves: brainpoolP256r1 */
+/* tls.curves: brainpoolP256r1, to agree on keys, and in certificates */
+#undef MBEDTLS_ECP_DP_BP256R1_ENABLED
 #define MBEDTLS_ECP_DP_BP256R1_ENABLED
 
-/* tls.curves: brainpoolP384r1 */
+/* tls.curves: brainpoolP384r1, to agree on keys, and in certificates */
+#undef MBEDTLS_ECP_DP_BP384R1_ENABLED
 #define MBEDTLS_ECP_DP_BP384R1_ENABLED
 
-/* tls.curves: secp256k1 */
+/* tls.curves: secp256k1, to agree on keys, and in certificates */
+#undef MBEDTLS_ECP_DP_SECP256K1_ENABLED
 #define MBEDTLS_ECP_DP_SECP256K1_ENABLED
 
 /* crypto.nist_reduction: fast reduction for the secp r1 curves */
+#undef MBEDTLS_ECP_NIST_OPTIM
 #define MBEDTLS_ECP_NIST_OPTIM
 
 /* crypto.ecp_window: heap of a multiplication */
+#undef MBEDTLS_ECP_WINDOW_SIZE
 #define MBEDTLS_ECP_WINDOW_SIZE 2
 
 /* crypto.ecp_fixed_point: precomputed multiples of the base point */
+#undef MBEDTLS_ECP_FIXED_POINT_OPTIM
 #define MBEDTLS_ECP_FIXED_POINT_OPTIM 0
 
-/* tls.key_exchanges: ECDHE-ECDSA, ECDHE-RSA */
+/* tls.key_exchanges: ECDHE-ECDSA, ECDHE-RSA, their arithmetic */
+#undef MBEDTLS_ECDH_C
 #define MBEDTLS_ECDH_C
 
-/* tls.signatures: ECDSA */
+/* tls.signatures: ECDSA, keys of servers and of CAs */
+#undef MBEDTLS_ECDSA_C
 #define MBEDTLS_ECDSA_C
 
 /* tls.signatures: ECDSA, a weak random source must not give a key away */
+#undef MBEDTLS_ECDSA_DETERMINISTIC
 #define MBEDTLS_ECDSA_DETERMINISTIC
 
 /* tls.signatures: ECDSA, made deterministic by it */
+#undef MBEDTLS_HMAC_DRBG_C
 #define MBEDTLS_HMAC_DRBG_C
 
 /* ---- Certificates ---- */
 
 /* scripts give certificates and keys as PEM */
+#undef MBEDTLS_BASE64_C
 #define MBEDTLS_BASE64_C
 
-/* certificates */
+/* what certificates of all kinds have in common */
+#undef MBEDTLS_X509_USE_C
 #define MBEDTLS_X509_USE_C
 
 /* the server's chain and the CA */
+#undef MBEDTLS_X509_CRT_PARSE_C
 #define MBEDTLS_X509_CRT_PARSE_C
 
 /* tls.max_chain: all of a chain has to fit a record */
+#undef MBEDTLS_X509_MAX_INTERMEDIATE_CA
 #define MBEDTLS_X509_MAX_INTERMEDIATE_CA 4
 
 /* a certificate serves what it was issued for */
+#undef MBEDTLS_X509_CHECK_KEY_USAGE
 #define MBEDTLS_X509_CHECK_KEY_USAGE
 
 /* a server's certificate is a server's */
+#undef MBEDTLS_X509_CHECK_EXTENDED_KEY_USAGE
 #define MBEDTLS_X509_CHECK_EXTENDED_KEY_USAGE
 
 /* tls.signatures: RSA-PSS, in certificates */
+#undef MBEDTLS_X509_RSASSA_PSS_SUPPORT
 #define MBEDTLS_X509_RSASSA_PSS_SUPPORT
 
 /* ---- TLS ---- */
 
 /* the protocol */
+#undef MBEDTLS_SSL_TLS_C
 #define MBEDTLS_SSL_TLS_C
 
 /* the client's side of it */
+#undef MBEDTLS_SSL_CLI_C
 #define MBEDTLS_SSL_CLI_C
 
-/* tls.versions: 1.2 */
+/* tls.versions: 1.2, RFC 5246 */
+#undef MBEDTLS_SSL_PROTO_TLS1_2
 #define MBEDTLS_SSL_PROTO_TLS1_2
 
-/* tls.key_exchanges: ECDHE-ECDSA */
+/* tls.key_exchanges: ECDHE-ECDSA, fresh keys on a curve, signed by an ECDSA key */
+#undef MBEDTLS_KEY_EXCHANGE_ECDHE_ECDSA_ENABLED
 #define MBEDTLS_KEY_EXCHANGE_ECDHE_ECDSA_ENABLED
 
-/* tls.key_exchanges: ECDHE-RSA */
+/* tls.key_exchanges: ECDHE-RSA, fresh keys on a curve, signed by an RSA key */
+#undef MBEDTLS_KEY_EXCHANGE_ECDHE_RSA_ENABLED
 #define MBEDTLS_KEY_EXCHANGE_ECDHE_RSA_ENABLED
 
-/* tls.key_exchanges: DHE-RSA */
+/* tls.key_exchanges: DHE-RSA, fresh keys without a curve, signed by an RSA key */
+#undef MBEDTLS_KEY_EXCHANGE_DHE_RSA_ENABLED
 #define MBEDTLS_KEY_EXCHANGE_DHE_RSA_ENABLED
 
 /* RFC 7627, against the triple handshake */
+#undef MBEDTLS_SSL_EXTENDED_MASTER_SECRET
 #define MBEDTLS_SSL_EXTENDED_MASTER_SECRET
 
 /* tls.modes: CBC, RFC 7366, against padding oracles */
+#undef MBEDTLS_SSL_ENCRYPT_THEN_MAC
 #define MBEDTLS_SSL_ENCRYPT_THEN_MAC
 
 /* tls.sni: a server has many names */
+#undef MBEDTLS_SSL_SERVER_NAME_INDICATION
 #define MBEDTLS_SSL_SERVER_NAME_INDICATION
 
 /* the server is told what went wrong */
+#undef MBEDTLS_SSL_ALL_ALERT_MESSAGES
 #define MBEDTLS_SSL_ALL_ALERT_MESSAGES
 
-/* tls.resumption: RFC 5077 */
+/* tls.resumption: the server keeps nothing, RFC 5077 */
+#undef MBEDTLS_SSL_SESSION_TICKETS
 #define MBEDTLS_SSL_SESSION_TICKETS
 
 /* ---- Record sizes ---- */
 
-/* tls.in_buffer */
+/* tls.in_buffer: the longest record that is received, in bytes */
+#undef MBEDTLS_SSL_IN_CONTENT_LEN
 #define MBEDTLS_SSL_IN_CONTENT_LEN 4096
 
-/* tls.out_buffer */
+/* tls.out_buffer: the longest record that is sent, in bytes */
+#undef MBEDTLS_SSL_OUT_CONTENT_LEN
 #define MBEDTLS_SSL_OUT_CONTENT_LEN 4096
 
 /* tls.max_fragment: the server is asked for it */
+#undef MBEDTLS_SSL_MAX_FRAGMENT_LENGTH
 #define MBEDTLS_SSL_MAX_FRAGMENT_LENGTH
 
 /* ---- Cipher suites ---- */
 
 /* tls.cipher_suites, or all that the other settings allow, in their order */
+#undef MBEDTLS_SSL_CIPHERSUITES
 #define MBEDTLS_SSL_CIPHERSUITES \
     MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, \
     MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, \
@@ -278,12 +350,15 @@
 /* ---- Read by the firmware, not by mbedTLS ---- */
 
 /* tls.max_fragment, as its code */
+#undef NODEMCU_TLS_MAX_FRAGMENT
 #define NODEMCU_TLS_MAX_FRAGMENT MBEDTLS_SSL_MAX_FRAG_LEN_4096
 
 /* tls.curves in their order, ended */
+#undef NODEMCU_TLS_GROUPS
 #define NODEMCU_TLS_GROUPS MBEDTLS_ECP_DP_SECP256R1, MBEDTLS_ECP_DP_SECP384R1, MBEDTLS_ECP_DP_BP256R1, MBEDTLS_ECP_DP_BP384R1, MBEDTLS_ECP_DP_SECP256K1, MBEDTLS_ECP_DP_NONE
 
 /* tls.digests, of signatures, ended */
+#undef NODEMCU_TLS_SIGNATURE_HASHES
 #define NODEMCU_TLS_SIGNATURE_HASHES \
     MBEDTLS_MD_SHA256, \
     MBEDTLS_MD_SHA384, \
@@ -291,6 +366,7 @@
     MBEDTLS_MD_NONE
 
 /* tls.sessions: servers remembered */
+#undef NODEMCU_TLS_SESSIONS
 #define NODEMCU_TLS_SESSIONS 4
 
 /* ---- Left out ---- */
