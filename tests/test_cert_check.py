@@ -154,18 +154,23 @@ def test_the_key_of_another(root: Identity, client: Identity, server: Identity, 
     assert found[0] == "there are 2 private keys: both.pem, line 1, both.pem, line 6"
     wrong = put("order.pem", root.certificate, client.certificate)
     assert find(wrong, put("own.pem", write_key(client))) == [
-        "order.pem: certificate 1 issued certificate 2, and stands before it"
+        "order.pem: certificate 1 stands before that of the end, certificate 2 (CN=client)"
     ]
 
 
 def test_order_and_belonging(root: Identity, server: Identity, client: Identity, put: Put) -> None:
     own, middle = server.certificate, server.chain[0]
     assert find(put("a.pem", middle, own)) == [
-        "a.pem: certificate 1 issued certificate 2, and stands before it"
+        "a.pem: certificate 1 stands before that of the end, certificate 2 (CN=server.test)"
     ]
-    assert find(put("b.pem", own, root.certificate)) == [
-        "none of the certificates issued certificate 1 (CN=server.test): its issuer is CN=Middle",
-        "certificate 2 (CN=Root) is no part of the chain of certificate 1 (CN=server.test)",
+    upper = server.issue_server("ecdsa", "low.test")
+    wrong = put("w.pem", upper.certificate, middle, own)
+    assert (
+        find(wrong, put("ca.pem", root.certificate))[0]
+        == "certificate 3 (CN=server.test) is not a CA"
+    )
+    assert find(put("b.pem", own), put("ca.pem", root.certificate)) == [
+        "none of the certificates issued certificate 1 (CN=server.test): its issuer is CN=Middle"
     ]
     namesake = make_authority("ecdsa", "Middle")
     assert (

@@ -12,7 +12,7 @@ from nodemcu_tls_build.certs.files import FoundCertificate, read_files
 from nodemcu_tls_build.certs.finding import Finding, explain_findings
 from nodemcu_tls_build.certs.fit import check_limit, check_usable, measure_store
 from nodemcu_tls_build.certs.strength import check_strength
-from nodemcu_tls_build.certs.usage import check_authority, check_dates
+from nodemcu_tls_build.certs.usage import check_anchor, check_dates
 from nodemcu_tls_build.errors import CertificateError
 from nodemcu_tls_build.profile import Profile
 
@@ -64,7 +64,7 @@ def check_ca_fits(bundle: CaBundle, profile: Profile) -> None:
     """Raise CertificateError unless the profile's firmware can check what the CAs sign."""
     findings: list[Finding] = []
     for one in bundle.certificates:
-        findings += check_usable(one, one.subject, profile)
+        findings += check_usable(one, one.subject, profile, is_anchor=True)
     if findings:
         problems = "; ".join(dict.fromkeys(finding.message for finding in findings))
         raise CertificateError(
@@ -76,6 +76,6 @@ def check_ca_fits(bundle: CaBundle, profile: Profile) -> None:
 def _check(found: FoundCertificate, number: int, now: datetime) -> Iterator[Finding]:
     details = found.details
     where = f"{found.path}: certificate {number} ({details.subject})"
-    yield from check_authority(details, where)
+    yield from check_anchor(details, where)
     yield from check_dates(details, where, now=now)
     yield from check_strength(details.key, where)

@@ -54,12 +54,16 @@ def fold_name(name: bytes) -> bytes:
     return bytes(folded)
 
 
-def has_named_curve(certificate: bytes) -> bool:
-    """Tell whether a certificate's EC key names its curve, in place of spelling it out."""
+def find_key(certificate: bytes) -> Element:
+    """Return the SubjectPublicKeyInfo of a certificate as it stands there."""
     [whole] = split_der(certificate)
     tbs = next(split_der(whole.body))
     fields = [field for field in split_der(tbs.body) if field.tag != _VERSION]
-    key = fields[5]  # behind serial number, signature, issuer, validity and subject
-    algorithm = next(split_der(key.body))
-    parameters = [*split_der(algorithm.body)][1:]
-    return bool(parameters) and parameters[0].tag == OBJECT_ID
+    return fields[5]  # behind serial number, signature, issuer, validity and subject
+
+
+def list_name_tags(name: bytes) -> set[int]:
+    """Return the tags of the values that a name in DER is made of."""
+    [whole] = split_der(name)
+    parts = (part for group in split_der(whole.body) for part in split_der(group.body))
+    return {[*split_der(part.body)][1].tag for part in parts}

@@ -74,6 +74,7 @@ class Contents:
     keys: list[FoundKey] = field(default_factory=list)
     archives: list[tuple[Path, bytes]] = field(default_factory=list, repr=False)
     requests: int = 0
+    unreadable: int = 0
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -165,6 +166,7 @@ class _Reader:
             if label == "TRUSTED CERTIFICATE":  # what OpenSSL trusts it for stands behind it
                 block = replace(block, data=block.data[: find_der_end(block.data)])
             if not self._add_certificate(block.data, line):
+                self.contents.unreadable += 1
                 self._find(f"the certificate cannot be decoded: {UNREADABLE}", COPY, line)
         elif label in {"PKCS7", "CMS"}:
             self._find("PKCS#7 is not read here", self._hint_pkcs7("PEM"), line)
@@ -193,6 +195,7 @@ class _Reader:
         elif (end := find_der_end(data)) and self._add_certificate(data[:end], 0):
             self._find(f"has {len(data) - end} bytes behind its certificate", _COPY_FILE)
         elif data[:1] == b"\x30":
+            self.contents.unreadable += 1
             self._find(f"cannot be decoded: {UNREADABLE}", _COPY_FILE)
         else:
             self._find("is neither PEM nor DER", _WHAT)

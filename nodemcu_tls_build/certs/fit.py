@@ -72,10 +72,12 @@ def check_exchange(kind: KeyKind, where: str, profile: Profile) -> Iterator[Find
     yield Finding(message, f"Add {wanted[0]} to the profile, or use another kind of key.")
 
 
-def check_signature(details: Details, where: str, profile: Profile) -> Iterator[Finding]:
+def check_signature(
+    details: Details, where: str, profile: Profile, *, is_anchor: bool = False
+) -> Iterator[Finding]:
     """Find why the firmware could not read, or would refuse, the signature on a certificate.
 
-    A root's own signature is read and not checked.
+    What is trusted (`is_anchor`) has its own read and not checked.
     """
     tls = profile.tls
     if details.signature not in tls.signatures:
@@ -83,21 +85,22 @@ def check_signature(details: Details, where: str, profile: Profile) -> Iterator[
         yield Finding(message, "Have it issued by a CA with another key, or add it to the profile.")
     if details.signature not in _SCHEMES:
         return
-    is_root = details.is_self_signed and details.is_ca
-    if broken := list(check_digest(details, where)):
-        yield from broken
+    if not is_anchor and details.digest in BROKEN_DIGESTS:
+        yield from check_digest(details, where)
     elif details.digest not in tls.digests:
         remark = " and is broken" if details.digest in BROKEN_DIGESTS else ""
         message = f"{where} is signed with {details.digest}, which tls.digests lacks{remark}"
         yield Finding(message, SHA2)
-    elif details.digest not in _CHECKED_DIGESTS and not is_root:
+    elif details.digest not in _CHECKED_DIGESTS and not is_anchor:
         yield Finding(f"{where} is signed with {details.digest}, which is refused", SHA2)
 
 
-def check_usable(details: Details, where: str, profile: Profile) -> Iterator[Finding]:
-    """Find why the firmware could not read a certificate, or do its signatures."""
+def check_usable(
+    details: Details, where: str, profile: Profile, *, is_anchor: bool = False
+) -> Iterator[Finding]:
+    """Find why the firmware could not read a certificate, or check the signature on it."""
     yield from check_key(details.key, where, profile)
-    yield from check_signature(details, where, profile)
+    yield from check_signature(details, where, profile, is_anchor=is_anchor)
     yield from check_readable(details, where, mbedtls=profile.mbedtls.version)
 
 
@@ -116,28 +119,18 @@ def measure_message(certificates: Sequence[Details], profile: Profile, *, sent: 
     tls = profile.tls
     extra = 2 if "1.3" in tls.versions else 0  # no extensions, and no context
     size = 7 + extra // 2 + sum(3 + extra + len(one.der) for one in certificates)
-    if sent:
-        return Limit("Certificate message", "tls.out_buffer", size, tls.out_buffer)
-    if tls.max_fragment != "none" and not profile.mbedtls.version.startswith("3."):
-        # mbedTLS 2 does not put messages together that came in several records.
-        room = min(tls.in_buffer, tls.max_fragment)
-        key = "tls.in_buffer" if room == tls.in_buffer else "tls.max_fragment"
-        return Limit("Certificate message", key, size, room)
-    return Limit("Certificate message", "tls.in_buffer", size, tls.in_buffer)
+    key, room = ("tls.out_buffer", tls.out_buffer) if sent else ("tls.in_buffer", tls.in_buffer)
+    # mbedTLS sends a message in one record, and before version 3 takes one in one record only.
+    is_whole = sent or not profile.mbedtls.version.startswith("3.")
+    if is_whole and tls.max_fragment != "none" and tls.max_fragment < room:
+        key, room = "tls.max_fragment", tls.max_fragment
+    return Limit("Certificate message", key, size, room)
 
 
 def measure_store(certificates: Sequence[Details], key_length: int | None) -> Limit:
     """Return how much of a sector of credentials they take, the key of that length with them."""
     size = sum(4 + len(one.der) for one in certificates)
     return Limit("Store sector", None, size + (4 + key_length if key_length else 0), STORE_ROOM)
-
-
-def measure_chain(certificates: Sequence[Details], profile: Profile) -> Limit:
-    """Return how many CAs are between a server's certificate and the root."""
-    between = len(certificates) - 1
-    if between > 0 and certificates[-1].is_self_signed:
-        between -= 1  # what is trusted is no part of the chain
-    return Limit("Intermediate CAs", "tls.max_chain", between, profile.tls.max_chain)
 
 
 def check_limit(limit: Limit) -> Iterator[Finding]:

@@ -10,11 +10,12 @@ from enum import StrEnum
 from pathlib import Path
 
 from nodemcu_tls_build.certs.chain import (
-    check_belonging,
-    check_order,
-    check_signatures,
+    check_way,
     find_chain,
+    list_judged,
+    list_numbers,
     name,
+    note_beside,
 )
 from nodemcu_tls_build.certs.details import Details
 from nodemcu_tls_build.certs.files import Contents, read_files
@@ -26,7 +27,6 @@ from nodemcu_tls_build.certs.fit import (
     check_limit,
     check_signing_heap,
     check_usable,
-    measure_chain,
     measure_message,
     measure_store,
 )
@@ -34,10 +34,11 @@ from nodemcu_tls_build.certs.host import check_host
 from nodemcu_tls_build.certs.keys import AskPassphrase, encode_key
 from nodemcu_tls_build.certs.opened import OpenedKey, open_keys
 from nodemcu_tls_build.certs.usage import (
-    check_authority,
+    check_anchor,
     check_dates,
     check_end,
-    check_path_lengths,
+    check_purpose,
+    note_anchor,
     note_dates,
 )
 from nodemcu_tls_build.profile import Profile
@@ -92,87 +93,100 @@ def inspect_files(request: CheckRequest) -> Inspection:
         keys = open_keys(contents, request.ask_passphrase)
         found = Inspection(contents, request.purpose or Purpose.SERVER, keys, notes=contents.notes)
         found.findings += contents.findings
-        found.purpose = request.purpose or _guess_purpose(found, request.hosts)
         _check(found, request)
     found.findings = list(dict.fromkeys(found.findings))
     return found
 
 
-def _guess_purpose(found: Inspection, hosts: Sequence[str]) -> Purpose:
-    certificates = [one.details for one in found.contents.certificates]
-    ends = [one for one in certificates if not one.is_ca]
-    if hosts:
-        return Purpose.SERVER
-    if certificates and not ends:
+def _guess_purpose(found: Inspection, first: int | None, hosts: Sequence[str]) -> Purpose:
+    """Return what the certificate `first` is for; what has clients' usage alone is a client's."""
+    certificates = found.contents.certificates
+    if hosts or first is None:
+        return Purpose.SERVER if hosts else Purpose.CA
+    own = certificates[first].details
+    if own.is_ca:
         return Purpose.CA
-    purposes = [one.purposes for one in ends if one.purposes is not None]
-    if any("client" in those for those in purposes):
+    if own.purposes is not None:
+        is_client = "client" in own.purposes and "server" not in own.purposes
+        return Purpose.CLIENT if is_client else Purpose.SERVER
+    if own.alternative_names is None and found.contents.keys:
         return Purpose.CLIENT
-    if any("server" in those for those in purposes) or any(
-        one.alternative_names is not None for one in ends
-    ):
-        return Purpose.SERVER
-    return Purpose.CLIENT if found.contents.keys or purposes else Purpose.SERVER
+    return Purpose.SERVER
 
 
 def _check(found: Inspection, request: CheckRequest) -> None:
-    certificates, profile = found.contents.certificates, request.profile
-    found.findings += _check_keys(found, profile)
+    certificates = found.contents.certificates
+    found.findings += _check_keys(found, request.profile)
+    first = _find_first(found)
+    found.purpose = request.purpose or _guess_purpose(found, first, request.hosts)
     if not certificates:
         return
-    named = [(one.details, name(certificates, n)) for n, one in enumerate(certificates)]
-    for details, where in named:
-        found.findings += check_usable(details, where, profile)
-    found.findings += check_signatures(certificates)
     if found.purpose is Purpose.CA:
-        dated = named
-        for details, where in named:
-            found.findings += check_authority(details, where)
-        found.limits = [measure_store([details for details, _ in named], None)]
+        _check_anchors(found, request)
     else:
-        dated = _check_chain(found, request, named)
-    if profile.tls.verify_dates or found.purpose is Purpose.CLIENT:
-        for details, where in dated:
-            found.findings += check_dates(details, where, now=request.now)
-            if note := note_dates(details, where, now=request.now):
-                found.notes.append(note)
+        if first is None:
+            message = f"there is no certificate of a {found.purpose} among them, only of CAs"
+            found.findings.append(Finding(message, _LEAF))
+        _check_chain(found, request, first or 0)
     for limit in found.limits:
         found.findings += check_limit(limit)
 
 
-def _check_chain(
-    found: Inspection, request: CheckRequest, named: Sequence[tuple[Details, str]]
-) -> list[tuple[Details, str]]:
-    """Check a chain, and return those of its certificates whose dates count."""
+def _check_anchors(found: Inspection, request: CheckRequest) -> None:
+    """Check certificates that are to be trusted."""
+    certificates = found.contents.certificates
+    for number, one in enumerate(certificates):
+        where = name(certificates, number)
+        found.findings += check_usable(one.details, where, request.profile, is_anchor=True)
+        found.findings += check_anchor(one.details, where)
+        found.notes += note_anchor(one.details, where)
+        _check_dates(found, one.details, where, request)
+    distinct = {one.details.der: one.details for one in certificates}
+    found.limits = [measure_store(list(distinct.values()), None)]
+
+
+def _check_chain(found: Inspection, request: CheckRequest, first: int) -> None:
     certificates, profile = found.contents.certificates, request.profile
-    first = _find_first(found)
-    if first is None:
-        message = f"there is no certificate of a {found.purpose} among them, only of CAs"
-        found.findings.append(Finding(message, _LEAF))
-        first = 0
-    chain = find_chain(certificates, first)
-    found.chain = chain.path
-    path = [named[number] for number in chain.path]
-    own, where = path[0]
-    found.findings += check_order(certificates, chain.path)
-    found.findings += check_belonging(certificates, chain)
-    for details, its_name in path[1:]:
-        found.findings += check_authority(details, its_name)
-    found.findings += check_path_lengths(path)
+    chain = find_chain(certificates, first, now=request.now)
+    found.chain = list_numbers(certificates, chain.way)
+    anchor = found.chain[-1] if chain.way.is_trusted else None
+    own, where = certificates[first].details, name(certificates, first)
+    found.findings += check_way(certificates, chain)
+    found.notes += note_beside(certificates, chain)
+    for number in list_judged(certificates, chain, is_client=found.purpose is Purpose.CLIENT):
+        is_checked = number in found.chain and number != anchor
+        found.findings += check_usable(
+            certificates[number].details,
+            name(certificates, number),
+            profile,
+            is_anchor=not is_checked,
+        )
+    for number in found.chain:
+        _check_dates(found, certificates[number].details, name(certificates, number), request)
     found.findings += check_end(own, where, found.purpose, profile)
-    if chain.others:
-        found.notes.append(f"{len(chain.others)} other CA certificates are beside the chain")
-    sent = [named[number][0] for number in chain.sent]
+    sent = [certificates[number].details for number in chain.sent]
     if found.purpose is Purpose.CLIENT:
+        for number in found.chain[1:]:
+            usage = certificates[number].details, name(certificates, number)
+            found.findings += check_purpose(*usage, found.purpose)
         _check_client(found, sent, where, profile)
-        return path
-    found.limits = [measure_message(sent, profile, sent=False)]
-    found.limits.append(measure_chain([details for details, _ in path], profile))
+        return
+    found.limits = [
+        measure_message(sent, profile, sent=False),
+        Limit("Intermediate CAs", "tls.max_chain", chain.way.intermediates, profile.tls.max_chain),
+    ]
     found.findings += check_exchange(own.key, where, profile)
     for host in request.hosts:
         if finding := check_host(own, host, mbedtls=profile.mbedtls.version):
             found.findings.append(finding)
-    return path
+
+
+def _check_dates(found: Inspection, details: Details, where: str, request: CheckRequest) -> None:
+    """Check dates where somebody does: servers do, firmware if its profile says so."""
+    if request.profile.tls.verify_dates or found.purpose is Purpose.CLIENT:
+        found.findings += check_dates(details, where, now=request.now)
+        if note := note_dates(details, where, now=request.now):
+            found.notes.append(note)
 
 
 def _check_client(found: Inspection, sent: Sequence[Details], where: str, profile: Profile) -> None:
@@ -193,7 +207,8 @@ def _find_first(found: Inspection) -> int | None:
     if owner is not None:
         return owner
     ends = (n for n, one in enumerate(certificates) if not one.details.is_ca)
-    alone = 0 if len(certificates) == 1 else None  # a server may have signed its own
+    # A server may have signed its own.
+    alone = 0 if len({one.details.der for one in certificates}) == 1 else None
     return next(ends, alone)
 
 
@@ -205,6 +220,6 @@ def _check_keys(found: Inspection, profile: Profile) -> Iterator[Finding]:
     for key in found.keys:
         path = key.found.path
         yield from check_key(key.kind, f"the private key in {path}", profile)
-        if key.owner is None and certificates:
+        if key.owner is None and certificates and not found.contents.unreadable:
             what = "the certificate" if len(certificates) == 1 else "any of the certificates"
             yield Finding(f"the key in {path} is not that of {what}", _OWN_KEY)

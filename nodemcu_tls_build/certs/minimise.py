@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from nodemcu_tls_build.certs.details import Details, make_printable, verify_signature
+from nodemcu_tls_build.certs.details import Details, make_printable
 from nodemcu_tls_build.certs.finding import Finding
 from nodemcu_tls_build.certs.readable import NEWEST, check_readable
 from nodemcu_tls_build.certs.store import RECORD
 from nodemcu_tls_build.certs.store_write import ROOM
 from nodemcu_tls_build.certs.strength import check_strength
-from nodemcu_tls_build.certs.usage import check_authority
+from nodemcu_tls_build.certs.usage import check_anchor
+from nodemcu_tls_build.certs.way import find_way
 
-_MISSING_HINT = "Add the CA's certificate to the bundle, or take a larger bundle."
+_MISSING_HINT = (
+    "Add the CA's certificate to the bundle, or have the server send the certificates between its"
+    " own and its root."
+)
 
 
 @dataclass(frozen=True)
@@ -121,72 +125,44 @@ class _Bundle:
     def __init__(self, roots: Sequence[Details], now: datetime) -> None:
         self._now = now
         self._by_name: dict[bytes, list[Details]] = {}
-        self._old = {root.subject_id for root in roots if root.version < 3}
         for root in roots:
-            if root.is_ca:
-                self._by_name.setdefault(root.subject_id, []).append(root)
+            self._by_name.setdefault(root.subject_id, []).append(root)
 
     def find_roots(self, chain: Sequence[Details]) -> tuple[list[Details], bool]:
-        """Return the roots at the end of the shortest path, and whether it is past its time.
+        """Return the roots that end the shortest way up, and whether it is past its time.
 
         One that is past its time counts only when there is no other. The best come first.
         """
-        for is_past in (False, True):
-            usable = [one for one in chain[1:] if is_past or self._is_current(one)]
-            layer, seen = [chain[0]], [chain[0]]
-            below = 0  # CAs between the first certificate and the next
-            while layer:
-                found = [
-                    root
-                    for one in layer
-                    for root in self._list_signers(one, is_past=is_past)
-                    if _allows(root, below)
-                ]
-                if found:
-                    return sorted(found, key=_rank), is_past
-                layer = [
-                    issuer
-                    for issuer in usable
-                    if issuer not in seen
-                    and issuer.is_ca
-                    and _allows(issuer, below)
-                    and any(verify_signature(one, issuer) for one in layer)
-                ]
-                seen += layer
-                below += 1
-        return [], False
+        names = dict.fromkeys(name for one in chain for name in (one.issuer_id, one.subject_id))
+        candidates = (root for name in names for root in self._by_name.get(name, ()))
+        ways = [(root, find_way(chain, [root], now=self._now)) for root in candidates]
+        ways = [(root, way) for root, way in ways if way.is_trusted and not way.forged]
+        current = [(root, way) for root, way in ways if all(map(self._is_current, way.steps))]
+        found = current or ways
+        least = min((len(way.steps) for _, way in found), default=0)
+        roots = [root for root, way in found if len(way.steps) == least]
+        return sorted(roots, key=_rank), bool(found) and not current
 
     def explain_missing(self, chain: Chain) -> Finding:
         """Say whose certificate the bundle lacks for a chain."""
-        last, rest = chain.certificates[0], list(chain.certificates[1:])
-        while issuer := next((one for one in rest if verify_signature(last, one)), None):
-            rest.remove(issuer)
-            last = issuer
-        message = f"{chain.source} needs the root {last.issuer}, which is not in the bundle"
+        last = find_way(chain.certificates, (), now=self._now).steps[-1]
+        message = f"{chain.source} needs {last.issuer}, which is neither sent nor in the bundle"
+        if last.is_self_signed:
+            message = f"{chain.source} needs the root {last.issuer}, which is not in the bundle"
         if last.issuer_id in self._by_name:
             message = (
                 f"{chain.source} needs a root {last.issuer}: that in the bundle has other keys, or"
-                " allows no such chain"
+                " may not be its issuer"
             )
-        elif last.issuer_id in self._old:
-            message = (
-                f"{chain.source} needs the root {last.issuer}, which is of version 1: it cannot"
-                " say that it is a CA"
-            )
+        elif not last.is_self_signed and any(
+            one.subject_id == last.issuer_id for one in chain.certificates[1:]
+        ):
+            message = f"{chain.source} sends {last.issuer} before what it issued, or it is no CA"
+            return Finding(message, "Have each certificate sent before that of its issuer.")
         return Finding(message, _MISSING_HINT)
-
-    def _list_signers(self, one: Details, *, is_past: bool) -> Iterator[Details]:
-        for root in self._by_name.get(one.issuer_id, ()):
-            if (is_past or self._is_current(root)) and verify_signature(one, root):
-                yield root
 
     def _is_current(self, one: Details) -> bool:
         return one.not_before <= self._now <= one.not_after
-
-
-def _allows(issuer: Details, below: int) -> bool:
-    """Tell whether a CA allows so many CAs below it."""
-    return issuer.path_length is None or below <= issuer.path_length
 
 
 def _rank(root: Details) -> tuple[bool, float, int, str]:
@@ -198,7 +174,7 @@ def _rank(root: Details) -> tuple[bool, float, int, str]:
 def _list_faults(root: Details) -> list[str]:
     """Say why no firmware could trust by a root."""
     findings = [
-        *check_authority(root, root.subject),
+        *check_anchor(root, root.subject),
         *check_strength(root.key, root.subject),
         *check_readable(root, root.subject, mbedtls=NEWEST),
     ]

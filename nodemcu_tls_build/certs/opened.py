@@ -26,11 +26,9 @@ class OpenedKey:
 def open_keys(contents: Contents, ask_passphrase: AskPassphrase) -> list[OpenedKey]:
     """Return the keys that can be opened; why others cannot is a finding.
 
-    What PKCS#12 files hold is added to the contents, and a certificate that is there twice is left
-    in once.
+    What PKCS#12 files hold is added to the contents.
     """
     keys = [*_open_keys(contents, ask_passphrase), *_open_archives(contents, ask_passphrase)]
-    _drop_doubles(contents)
     return [
         OpenedKey(found, describe_key(key), key, _find_owner(key, contents)) for found, key in keys
     ]
@@ -73,15 +71,3 @@ def _find_owner(key: object, contents: Contents) -> int | None:
         number for number, one in enumerate(contents.certificates) if one.details.spki == public
     )
     return next(owners, None)
-
-
-def _drop_doubles(contents: Contents) -> None:
-    """Leave each certificate in once, so that a root may be in the chain and in its own file."""
-    first: dict[bytes, FoundCertificate] = {}
-    for one in contents.certificates:
-        known = first.setdefault(one.details.der, one)
-        if known is not one:
-            contents.notes.append(
-                f"{one.place}: {one.details.subject} is there twice, first in {known.place}"
-            )
-    contents.certificates = list(first.values())

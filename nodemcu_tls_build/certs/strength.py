@@ -26,7 +26,7 @@ def check_strength(kind: KeyKind, where: str) -> Iterator[Finding]:
 
 
 def check_digest(details: Details, where: str) -> Iterator[Finding]:
-    """Find that a certificate's signature, unless it is a root's own, could be anybody's."""
-    if details.digest in BROKEN_DIGESTS and not (details.is_self_signed and details.is_ca):
+    """Find that the signature on a certificate could be anybody's."""
+    if details.digest in BROKEN_DIGESTS:
         message = f"{where} is signed with {details.digest}, which is broken: it is refused"
         yield Finding(message, SHA2)

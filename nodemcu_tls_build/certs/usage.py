@@ -49,6 +49,25 @@ def check_authority(details: Details, where: str) -> Iterator[Finding]:
         )
 
 
+def check_anchor(details: Details, where: str) -> Iterator[Finding]:
+    """Find why nothing could be verified by trusting a certificate.
+
+    It is a CA's, or a server's own that it signed itself; version 1 cannot say which.
+    """
+    if details.version >= 3 and (details.is_ca or not details.is_self_signed):
+        yield from check_authority(details, where)
+
+
+def note_anchor(details: Details, where: str) -> Iterator[str]:
+    """Remark on a certificate that is trusted and says of itself that it is no CA's."""
+    if details.version < 3:
+        yield f"{where} is of version {details.version}: it is taken for a CA where it is trusted"
+    elif not details.is_ca and details.is_self_signed:
+        yield f"{where} is no CA: by it only the server is trusted that has this very certificate"
+    if details.claims_own_signature and not details.is_self_signed:
+        yield f"{where} does not bear its own signature: see that it is not damaged"
+
+
 def check_path_lengths(chain: Sequence[tuple[Details, str]]) -> Iterator[Finding]:
     """Find CAs that have more CAs below them than they allow; the first is no CA of the chain."""
     for below, (details, where) in enumerate(chain[1:]):
