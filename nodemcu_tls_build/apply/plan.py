@@ -13,6 +13,7 @@ from nodemcu_tls_build.apply.area import make_area
 from nodemcu_tls_build.apply.backup import Backup, hold_tree, load_backup
 from nodemcu_tls_build.apply.defines import clear_define, mentions, set_define
 from nodemcu_tls_build.apply.edited import keep_edited
+from nodemcu_tls_build.apply.fit import fit_profile
 from nodemcu_tls_build.apply.header import BANNER, render_tree_header
 from nodemcu_tls_build.apply.tree import (
     CA_FILE,
@@ -29,7 +30,7 @@ from nodemcu_tls_build.apply.write import Change, check_writable, write_changes
 from nodemcu_tls_build.certs import CaBundle, check_ca_fits, load_ca_file
 from nodemcu_tls_build.errors import TreeError
 from nodemcu_tls_build.files import explain_write_error
-from nodemcu_tls_build.profile import Profile, load_profile
+from nodemcu_tls_build.profile import Profile
 from nodemcu_tls_build.render import render_ca_area
 
 _FRAGMENT = "SSL_MAX_FRAGMENT_LENGTH_CODE"
@@ -40,11 +41,13 @@ _WHOLE = (USER_MBEDTLS, CA_HEADER, CA_FILE)  # replaced, not edited in place
 class Plan:
     """What an apply does to a tree: its changes, and files that only become newer.
 
-    `edited` names files with edits of the user's that the apply replaces.
+    `without_effect` are settings that the tree has no code for; `edited` names files with edits of
+    the user's that the apply replaces.
     """
 
     tree: Tree
     profile: Profile
+    without_effect: tuple[str, ...]
     bundle: CaBundle | None
     changes: tuple[Change, ...]
     touched: tuple[str, ...]
@@ -69,7 +72,7 @@ def make_plan(
     ConfigError and CertificateError.
     """
     tree = open_tree(path)
-    loaded = load_profile(profile, [*settings, *_fit_to(tree)])
+    loaded, without_effect = fit_profile(profile, settings, tree)
     old = {name: read_bytes(path / name) for name in FILES}
     bundle = _load_ca(ca_path or (path / CA_FILE if old[CA_FILE] is not None else None), loaded)
     backup = load_backup(path)
@@ -88,6 +91,7 @@ def make_plan(
     return Plan(
         tree=tree,
         profile=loaded,
+        without_effect=without_effect,
         bundle=bundle,
         changes=changes,
         touched=_find_touched(path, old, new),
@@ -134,14 +138,6 @@ def apply_plan(plan: Plan, *, force: bool = False) -> list[Path]:
 
 def _is_as_before(plan: Plan) -> bool:
     return all(read_bytes(plan.tree.path / change.name) == change.old for change in plan.changes)
-
-
-def _fit_to(tree: Tree) -> list[str]:
-    """Return the settings of a profile that the tree decides."""
-    settings = [f"mbedtls.version={tree.profile_version}"]
-    if tree.profile_version == "2.16.3":  # which cannot do without it
-        settings.append("tls.keep_peer_certificate=true")
-    return settings
 
 
 def _load_ca(path: Path | None, profile: Profile) -> CaBundle | None:

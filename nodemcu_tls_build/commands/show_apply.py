@@ -43,7 +43,7 @@ def make_diff(change: Change) -> list[str]:
 def list_notes(plan: Plan) -> list[str]:
     """Return what the user has to know about this tree, each a sentence or two."""
     notes = []
-    tree, tls = plan.tree, plan.profile.tls
+    tree = plan.tree
     if plan.bundle is None:
         notes.append(f"no CA is built in: give one with --ca, or put {CA_FILE} into the tree.")
     elif not tree.builds_ca:
@@ -55,13 +55,7 @@ def list_notes(plan: Plan) -> list[str]:
         notes.append("NodeMCU's own connections trust the first CA certificate of the area only.")
     if not tree.config:
         notes.append("the tree has no configuration of mbedTLS's own: what it turns on stays on.")
-    without = {
-        "tls.alpn": bool(tls.alpn),
-        "tls.verify": tls.verify,
-        'tls.idle_buffers = "release"': tls.idle_buffers == "release",
-    }
-    for key in (key for key, is_set in without.items() if is_set):
-        notes.append(f"{key} has no effect in NodeMCU's firmware.")
+    notes += [f"{key} has no effect in NodeMCU's firmware." for key in plan.without_effect]
     return notes
 
 
