@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from nodemcu_tls_build.apply.lexer import strip_comments
 from nodemcu_tls_build.apply.tree import Tree
 from nodemcu_tls_build.profile import Macro, Profile, Section, list_macros
 from nodemcu_tls_build.render import render_template
@@ -115,9 +116,7 @@ def keep_platform(own_header: str) -> list[str]:
 
 
 def _code_lines(text: str) -> Iterator[str]:
-    text = text.replace("\r\n", "\n").replace("\\\n", " ")
-    text = re.sub(r"/\*.*?\*/|//[^\n]*", " ", text, flags=re.DOTALL)
-    for line in text.split("\n"):
+    for line in strip_comments(text.replace("\r\n", "\n")).split("\n"):
         if line.strip():
             yield line.strip()
 

@@ -152,7 +152,7 @@ def _make_header(profile: Profile, tree: Tree, current: bytes, backup: Backup) -
     own = current
     if BANNER.encode() in current and USER_MBEDTLS in backup.entries:
         own = backup.read_original(USER_MBEDTLS) or current
-    text = render_tree_header(profile, tree, own.decode("utf-8", errors="replace"))
+    text = render_tree_header(profile, tree, own.decode(errors="surrogateescape"))
     return _end_lines_like(own, text)
 
 
@@ -185,7 +185,7 @@ def _decode(path: Path, name: str, contents: Mapping[str, bytes | None]) -> str:
 
 def _end_lines_like(model: bytes, text: str) -> bytes:
     is_dos = model.count(b"\r\n") * 2 > model.count(b"\n")
-    return (text.replace("\n", "\r\n") if is_dos else text).encode()
+    return (text.replace("\n", "\r\n") if is_dos else text).encode(errors="surrogateescape")
 
 
 def _make_change(path: Path, name: str, old: bytes | None, new: bytes | None) -> Change:
