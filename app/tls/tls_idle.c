@@ -19,6 +19,9 @@
 
 /* Most that a cipher suite adds to a record: IV, HMAC of SHA-384, padding of CBC. */
 #define MAX_EXPANSION (16u + 48u + 256u)
+#define MAX_BUFFER (COUNTER_SIZE + HEADER_SIZE + MBEDTLS_SSL_IN_CONTENT_LEN + MAX_EXPANSION)
+/* What the last part of a handshake message has around it: header and, in TLS 1.3, type and tag. */
+#define PART_EXPANSION (HEADER_SIZE + 1u + 16u)
 #define MAX_FRAGMENT                                                                               \
     (256u << NODEMCU_TLS_MAX_FRAGMENT) /* its code's meaning: RFC 6066, section 4 */
 
@@ -95,22 +98,36 @@ static unsigned char *extend_input(mbedtls_ssl_context *ssl, size_t size)
     return buffer;
 }
 
+/*
+ * How large a buffer has to be for the record whose header was read; and at once for all of the
+ * handshake message that the record goes on with, lest each of its parts needs a larger one.
+ */
+static size_t find_needed(const mbedtls_ssl_context *ssl)
+{
+    const unsigned char *header = ssl->MBEDTLS_PRIVATE(in_hdr);
+    size_t before = (size_t)(header - ssl->MBEDTLS_PRIVATE(in_buf));
+    size_t length = (size_t)header[LENGTH_OFFSET] << 8 | header[LENGTH_OFFSET + 1];
+    size_t record = before + HEADER_SIZE + length, message = 0;
+
+    if (before != COUNTER_SIZE) {
+        message = COUNTER_SIZE + HEADER_SIZE + ssl->MBEDTLS_PRIVATE(in_hslen) + PART_EXPANSION;
+    }
+    return record > message ? record : message;
+}
+
 int tls_idle_enlarge(mbedtls_ssl_context *ssl)
 {
-    const unsigned char *buffer = ssl->MBEDTLS_PRIVATE(in_buf);
-    const unsigned char *header = ssl->MBEDTLS_PRIVATE(in_hdr);
+    unsigned char *buffer = ssl->MBEDTLS_PRIVATE(in_buf);
 
     if (buffer == NULL || ssl->MBEDTLS_PRIVATE(in_left) != HEADER_SIZE) {
         return 0;
     }
-    size_t before = (size_t)(header - buffer);
-    size_t length = (size_t)header[LENGTH_OFFSET] << 8 | header[LENGTH_OFFSET + 1];
-    size_t size = before + HEADER_SIZE + length;
-    if (size > COUNTER_SIZE + HEADER_SIZE + MBEDTLS_SSL_IN_CONTENT_LEN + MAX_EXPANSION ||
-        size <= ssl->MBEDTLS_PRIVATE(in_buf_len)) {
+    size_t size = find_needed(ssl);
+    if (size > MAX_BUFFER || size <= ssl->MBEDTLS_PRIVATE(in_buf_len)) {
         return 0;
     }
-    buffer = before == COUNTER_SIZE ? replace_input(ssl, size) : extend_input(ssl, size);
+    bool is_first = ssl->MBEDTLS_PRIVATE(in_hdr) == buffer + COUNTER_SIZE;
+    buffer = is_first ? replace_input(ssl, size) : extend_input(ssl, size);
     if (buffer == NULL) {
         return TLS_ERR_MEMORY;
     }

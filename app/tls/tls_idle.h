@@ -76,7 +76,8 @@ int tls_idle_start(mbedtls_ssl_context *ssl);
 /*
  * To be called when mbedtls_ssl_read() or a step of the handshake returned
  * MBEDTLS_ERR_SSL_BAD_INPUT_DATA. Returns 1 when that was for a receive buffer cut down too far,
- * which now is large enough: do the same again. 0: it was for something else, or the record or the
+ * which now is large enough, and for all of a handshake message that comes in parts (mbedTLS 2.28
+ * puts none together): do the same again. 0: it was for something else, or the record or the
  * handshake message is larger than `tls.in_buffer` allows. TLS_ERR_MEMORY: the connection is lost.
  */
 int tls_idle_enlarge(mbedtls_ssl_context *ssl);
