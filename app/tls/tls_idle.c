@@ -43,24 +43,33 @@ static void give_back(unsigned char *buffer, size_t size)
     mbedtls_free(buffer);
 }
 
-int tls_idle_start(mbedtls_ssl_context *ssl)
-{
-#if NODEMCU_TLS_MAX_FRAGMENT != 0
-    /* With as much beside the payload as mbedTLS has, it finds nothing to cut down later. */
-    size_t size = ssl->MBEDTLS_PRIVATE(in_buf_len) - MBEDTLS_SSL_IN_CONTENT_LEN + MAX_FRAGMENT;
-    unsigned char *buffer = ssl->MBEDTLS_PRIVATE(in_buf);
+/* By how much the next block is to be cut that could be a receive buffer. */
+static size_t to_cut;
 
-    if (size < ssl->MBEDTLS_PRIVATE(in_buf_len)) {
-        mbedtls_free(buffer); /* nothing was read into it yet */
-        buffer = mbedtls_calloc(1, size);
-        ssl->MBEDTLS_PRIVATE(in_buf_len) = size;
-        set_in_pointers(ssl, buffer);
-    }
-    return buffer == NULL ? TLS_ERR_MEMORY : 0;
+size_t tls_idle_cut_block(size_t size)
+{
+    size_t cut = size > MBEDTLS_SSL_IN_CONTENT_LEN ? to_cut : 0;
+
+    to_cut -= cut;
+    return size - cut;
+}
+
+int tls_idle_set_up(mbedtls_ssl_context *ssl, const mbedtls_ssl_config *config)
+{
+#if NODEMCU_TLS_MAX_FRAGMENT != 0 /* else any record may be a large one */
+    const size_t cut =
+        MBEDTLS_SSL_IN_CONTENT_LEN > MAX_FRAGMENT ? MBEDTLS_SSL_IN_CONTENT_LEN - MAX_FRAGMENT : 0;
 #else
-    (void)ssl; /* any record may be a large one */
-    return 0;
+    const size_t cut = 0;
 #endif
+    to_cut = cut;
+    int result = mbedtls_ssl_setup(ssl, config); /* takes the receive buffer first */
+    bool is_cut = to_cut != cut;
+    to_cut = 0;
+    if (result == 0 && is_cut) {
+        ssl->MBEDTLS_PRIVATE(in_buf_len) -= cut;
+    }
+    return result;
 }
 
 /* Have a larger buffer with nothing but a record's header in it. */

@@ -68,10 +68,15 @@ static inline int tls_idle_restore_out(mbedtls_ssl_context *ssl, const struct tl
 #ifdef MBEDTLS_SSL_VARIABLE_BUFFER_LENGTH
 
 /*
- * Cut the receive buffer down to `tls.max_fragment`: right after mbedtls_ssl_setup(). Returns 0 or
- * TLS_ERR_MEMORY; then all that is left to do is to free the context.
+ * mbedtls_ssl_setup(), with a receive buffer of `tls.max_fragment` from the start: one cut down
+ * later would leave a hole that is too small for what has to come into it. mbedTLS is asked for no
+ * other length of it, so its allocator has to ask for the length of each block.
  */
-int tls_idle_start(mbedtls_ssl_context *ssl);
+int tls_idle_set_up(mbedtls_ssl_context *ssl, const mbedtls_ssl_config *config);
+
+/* How many bytes to take when mbedTLS asks for a block of `size`: so many, but in
+ * tls_idle_set_up(). */
+size_t tls_idle_cut_block(size_t size);
 
 /*
  * To be called when mbedtls_ssl_read() or a step of the handshake returned
@@ -84,10 +89,14 @@ int tls_idle_enlarge(mbedtls_ssl_context *ssl);
 
 #else
 
-static inline int tls_idle_start(mbedtls_ssl_context *ssl)
+static inline int tls_idle_set_up(mbedtls_ssl_context *ssl, const mbedtls_ssl_config *config)
 {
-    (void)ssl;
-    return 0;
+    return mbedtls_ssl_setup(ssl, config);
+}
+
+static inline size_t tls_idle_cut_block(size_t size)
+{
+    return size;
 }
 
 static inline int tls_idle_enlarge(mbedtls_ssl_context *ssl)
