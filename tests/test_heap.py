@@ -91,6 +91,30 @@ def test_the_emulator_agrees(
     assert not wrong, "measure anew: make heap"
 
 
+# By key: what nobody knows in the server's certificate. From 8 KiB on three records are needed.
+LONG = [("ecdsa", 8000), ("ecdsa", 9000), ("ecdsa", 12000), ("ecdsa", 15000), ("rsa", 12000)]
+
+
+def test_the_emulator_agrees_on_long_chains(
+    build_profile: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """A message in several records makes the buffer grow once, and there is room for that."""
+    measuring = link_measuring(build_profile('extends = "public"\n'), tmp_path / "link")
+    for kind, filling in LONG:
+        directory = tmp_path / f"{kind}-{filling}"
+        root = make_authority(kind)
+        server = root.issue_server(kind, HOST, filling=filling)
+        predicted = predict_heap(
+            load_profile("public"), load_chain(*write_chain(root, server, directory))
+        ).peak.heap
+        with run_s_server(server, directory, "-rev") as running:
+            site = Site(running.port, make_pem(root.certificate).decode())
+            measured = measure_handshake(measuring, site)
+        assert measured is not None, f"{kind}, {filling}: no room, {predicted} predicted"
+        print(f"{kind}, {filling}: {predicted} predicted, {measured[0]}")
+        assert abs(predicted / measured[0] - 1) <= TOLERANCE, (kind, filling)
+
+
 EC = Certificate("EC", 500, "secp256r1", "SHA-256")
 RSA = Certificate("RSA", 800, "rsa-2048", "SHA-256")
 
@@ -109,11 +133,14 @@ def test_buffers() -> None:
     assert [measure_block(size) for size in (1, 4, 5, 12, 13)] == [8, 8, 16, 16, 24]
     assert measure_buffers(load_profile("default")) == (4440, 4440)
     public = load_profile("public")
-    assert measure_buffers(public) == (16440, 2104)
-    assert measure_input(public, 4096) == (4152, 4152)
+    assert measure_buffers(public) == (4152, 2104)
+    assert measure_input(public, 4096 + 27) == (4152, 4152)
     grown, growing = measure_input(public, 5000)
     assert (grown, growing) == (5040, 5040 + 4152)
     assert measure_input(load_profile("default"), 4000) == (4440, 4440)
+    keeping = load_profile("public", ["tls.idle_buffers=keep"])
+    assert measure_buffers(keeping) == (16440, 2104)
+    assert measure_input(keeping, 16000) == (16440, 16440)
 
 
 def test_peak_is_the_largest_step() -> None:

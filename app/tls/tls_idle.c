@@ -37,6 +37,16 @@ static void set_in_pointers(mbedtls_ssl_context *ssl, unsigned char *buffer)
     ssl->MBEDTLS_PRIVATE(in_msg) = ssl->MBEDTLS_PRIVATE(in_iv); /* set anew by each record */
 }
 
+/* Between records; not so between the parts of a handshake message, when the header is moved. */
+static bool holds_no_input(const mbedtls_ssl_context *ssl)
+{
+    const unsigned char *buffer = ssl->MBEDTLS_PRIVATE(in_buf);
+
+    return buffer != NULL && ssl->MBEDTLS_PRIVATE(in_left) == 0 &&
+           ssl->MBEDTLS_PRIVATE(in_hdr) == buffer + COUNTER_SIZE &&
+           mbedtls_ssl_check_pending(ssl) == 0;
+}
+
 static void give_back(unsigned char *buffer, size_t size)
 {
     mbedtls_platform_zeroize(buffer, size); /* it has held plaintext */
@@ -45,6 +55,9 @@ static void give_back(unsigned char *buffer, size_t size)
 
 /* By how much the next block is to be cut that could be a receive buffer. */
 static size_t to_cut;
+
+/* How long each connection's receive buffer is at first. */
+static size_t first_length;
 
 size_t tls_idle_cut_block(size_t size)
 {
@@ -66,13 +79,14 @@ int tls_idle_set_up(mbedtls_ssl_context *ssl, const mbedtls_ssl_config *config)
     int result = mbedtls_ssl_setup(ssl, config); /* takes the receive buffer first */
     bool is_cut = to_cut != cut;
     to_cut = 0;
-    if (result == 0 && is_cut) {
-        ssl->MBEDTLS_PRIVATE(in_buf_len) -= cut;
+    if (result == 0) {
+        ssl->MBEDTLS_PRIVATE(in_buf_len) -= is_cut ? cut : 0;
+        first_length = ssl->MBEDTLS_PRIVATE(in_buf_len);
     }
     return result;
 }
 
-/* Have a larger buffer with nothing but a record's header in it. */
+/* Have another buffer with nothing but a record's header in it. */
 static unsigned char *replace_input(mbedtls_ssl_context *ssl, size_t size)
 {
     unsigned char start[COUNTER_SIZE + HEADER_SIZE];
@@ -144,19 +158,21 @@ int tls_idle_enlarge(mbedtls_ssl_context *ssl)
     return 1;
 }
 
+int tls_idle_shrink(mbedtls_ssl_context *ssl)
+{
+    if (ssl->MBEDTLS_PRIVATE(in_buf_len) <= first_length || !holds_no_input(ssl)) {
+        return 0;
+    }
+    if (replace_input(ssl, first_length) == NULL) {
+        return TLS_ERR_MEMORY;
+    }
+    ssl->MBEDTLS_PRIVATE(in_buf_len) = first_length;
+    return 0;
+}
+
 #endif
 
 #ifdef NODEMCU_TLS_RELEASE_BUFFERS
-
-/* Between records; not so between the parts of a handshake message, when the header is moved. */
-static bool holds_no_input(const mbedtls_ssl_context *ssl)
-{
-    const unsigned char *buffer = ssl->MBEDTLS_PRIVATE(in_buf);
-
-    return buffer != NULL && ssl->MBEDTLS_PRIVATE(in_left) == 0 &&
-           ssl->MBEDTLS_PRIVATE(in_hdr) == buffer + COUNTER_SIZE &&
-           mbedtls_ssl_check_pending(ssl) == 0;
-}
 
 static bool holds_no_output(const mbedtls_ssl_context *ssl)
 {

@@ -87,6 +87,13 @@ size_t tls_idle_cut_block(size_t size);
  */
 int tls_idle_enlarge(mbedtls_ssl_context *ssl);
 
+/*
+ * To be called between two steps of the handshake: have the first length of the receive buffer
+ * again when it was enlarged and holds nothing. At the handshake's end mbedTLS would do so, with
+ * both of them in the heap at a time. Returns 0 or TLS_ERR_MEMORY; then the connection is lost.
+ */
+int tls_idle_shrink(mbedtls_ssl_context *ssl);
+
 #else
 
 static inline int tls_idle_set_up(mbedtls_ssl_context *ssl, const mbedtls_ssl_config *config)
@@ -100,6 +107,12 @@ static inline size_t tls_idle_cut_block(size_t size)
 }
 
 static inline int tls_idle_enlarge(mbedtls_ssl_context *ssl)
+{
+    (void)ssl;
+    return 0;
+}
+
+static inline int tls_idle_shrink(mbedtls_ssl_context *ssl)
 {
     (void)ssl;
     return 0;

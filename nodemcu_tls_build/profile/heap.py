@@ -165,6 +165,7 @@ class _Handshake:
             yield self._step("receiving the chain")
         self.parts["record buffers"] = incoming + outgoing
         yield from self._verify_chain()
+        self.parts["record buffers"] = sum(measure_buffers(self.profile))
         yield from self._exchange_keys()
         yield self._step("session keys and Finished", keys=self._around.finish)
 

@@ -96,7 +96,8 @@ static int step(mbedtls_ssl_context *ssl)
 /* Shake hands to the end, or to what ends it; a larger buffer was needed once at most. */
 static int shake_hands(struct tls_pair *pair, bool starved)
 {
-    unsigned grown = 0;
+    size_t first = pair->client.MBEDTLS_PRIVATE(in_buf_len);
+    unsigned grown = 0, shrunk = 0;
     int result = 0;
 
     while (result == 0 && (pair->client.MBEDTLS_PRIVATE(state) != MBEDTLS_SSL_HANDSHAKE_OVER ||
@@ -108,10 +109,15 @@ static int shake_hands(struct tls_pair *pair, bool starved)
             pair_allocations = -1;
             grown += now > 0;
             result = now > 0 ? 0 : now < 0 ? now : result;
+        } else if (result == 0) {
+            bool was_large = pair->client.MBEDTLS_PRIVATE(in_buf_len) > first;
+            pair_expect(tls_idle_shrink(&pair->client), "a smaller buffer");
+            shrunk += was_large && pair->client.MBEDTLS_PRIVATE(in_buf_len) == first;
         }
         pair_expect(step(&pair->server), "handshake of the server");
     }
     pair_expect(grown != (result == 0), "other than one larger buffer");
+    pair_expect(shrunk != grown, "the larger buffer did not go");
     return result;
 }
 
