@@ -258,7 +258,7 @@ def test_bad_files(command: str, tmp_path: Path) -> None:
     bad = tmp_path / "bad.pem"
     cases = {
         b"": "is empty",
-        make_pem(*reversed((server.certificate, *server.chain))): "was not issued by",
+        make_pem(*reversed((server.certificate, *server.chain))): "which issued it",
         make_pem(server.certificate)[:300]: "has no END line",
     }
     for content, message in cases.items():

@@ -21,7 +21,7 @@ def list_heap_lines(profile: Profile, prediction: Prediction) -> list[str]:
     ]
     if prediction.worst > peak.heap:
         lines.append(f"{prediction.worst:,} bytes if the server chooses what takes most")
-    return lines
+    return [*lines, *(f"but {note}" for note in prediction.notes)]
 
 
 def describe_heap(profile: Profile, prediction: Prediction) -> str:

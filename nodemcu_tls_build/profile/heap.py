@@ -19,6 +19,7 @@ from nodemcu_tls_build.profile.chain import (
     Certificate,
     Chain,
     check_chain,
+    list_parsed,
     list_usable_suites,
     measure_message,
 )
@@ -54,13 +55,14 @@ class Step:
 class Prediction:
     """The heap of a handshake: of each step, in bytes; `worst` over all that a server may choose.
 
-    `suite` and `group` are those that it was predicted for.
+    `suite` and `group` are those that it was predicted for; `notes` say what else is against it.
     """
 
     suite: str
     group: str | None
     steps: tuple[Step, ...]
     worst: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def peak(self) -> Step:
@@ -77,6 +79,7 @@ class Prediction:
             "cipher_suite": self.suite,
             "group": self.group,
             "worst": self.worst,
+            "notes": list(self.notes),
         }
 
 
@@ -173,7 +176,8 @@ class _Handshake:
         sent = self.chain.certificates
         keeps = _keeps_chain(self.profile)
         self.parts["server's chain"] = sum(
-            self._measure_certificate(one, copied=keeps) for one in sent
+            self._measure_certificate(one, copied=keeps)
+            for one in list_parsed(self.profile, self.chain)
         )
         for verifier in self.chain.verifiers:
             found = self._find(f"verify {verifier.key}")
