@@ -14,17 +14,19 @@ import pytest
 from click.testing import CliRunner, Result
 from emulated import HOST
 from handshake_cost import Site, link_measuring, measure_handshake
+from measure_heap import measure_free_heap
 from peers import run_s_server
 from pki import Identity, make_authority, make_pem
 
 from nodemcu_tls_build.certs.server_chain import load_chain
 from nodemcu_tls_build.cli import cli
 from nodemcu_tls_build.commands.build import note_heap
-from nodemcu_tls_build.errors import CertificateError
+from nodemcu_tls_build.errors import CertificateError, ConfigError
 from nodemcu_tls_build.profile import list_presets, load_profile
 from nodemcu_tls_build.profile.buffers import measure_block, measure_buffers, measure_input
 from nodemcu_tls_build.profile.chain import Certificate, Chain
-from nodemcu_tls_build.profile.heap import find_least_heap, predict_heap
+from nodemcu_tls_build.profile.heap import check_budget, find_least_heap, predict_heap
+from nodemcu_tls_build.profile.heap_table import find_free_heap
 from nodemcu_tls_build.request import BuildRequest
 
 TOLERANCE = 0.1
@@ -224,6 +226,33 @@ def test_least_heap() -> None:
         assert least <= profile.tls.heap_budget
 
 
+def test_a_script_has_as_much_as_it_says(
+    build_profile: Callable[[str], Path], tmp_path: Path
+) -> None:
+    pem = make_pem(make_authority("ecdsa").certificate).decode()
+    free = measure_free_heap(build_profile('extends = "default"\n'), pem, tmp_path)
+    assert abs(find_free_heap() / free - 1) < 0.02, "measure anew: make heap"
+
+
+@pytest.mark.parametrize("preset", list_presets())
+def test_a_script_has_room_for_what_a_preset_allows(preset: str) -> None:
+    profile = load_profile(preset)
+    assert profile.tls.heap_budget <= find_free_heap() - 1024
+    for one in (EC, RSA) if "RSA" in profile.tls.signatures else (EC,):
+        check_budget(profile, predict_heap(profile, make_chain(one, one)))
+
+
+def test_a_budget_is_no_room() -> None:
+    """A larger budget than there is heap does not help."""
+    big = replace(RSA, key="rsa-4096", size=1500)
+    profile = load_profile("nodemcu", ["tls.heap_budget=40KiB", "tls.in_buffer=8KiB"])
+    with pytest.raises(ConfigError) as caught:
+        check_budget(profile, predict_heap(profile, make_chain(big, big)))
+    free = f"a script of ten lines with a stored CA has {find_free_heap():,} free"
+    assert f"tls.heap_budget allows 40,960, and {free}" in caught.value.message
+    assert "raise the budget" not in str(caught.value.hint)
+
+
 def run(*args: str | Path, code: int = 0) -> Result:
     result = CliRunner().invoke(cli, ["profile", *map(str, args)])
     assert result.exit_code == code, (result.output, result.exception)
@@ -242,6 +271,11 @@ def test_the_commands(tmp_path: Path) -> None:
     assert told["heap"] == heap == sum(told["parts"].values())
     assert json.loads(run("check", "ecdsa", *both, "--json").stdout)["handshake"]["heap"] == heap
     assert f"takes {heap:,} bytes of heap" in run("check", "ecdsa", *both).stdout
+    free = f"{find_free_heap():,}"
+    assert f"with a stored CA has {free} free" in run("check", "ecdsa", *both).stdout
+    assert f"{free} bytes are free in a script of ten lines with a stored CA" in shown
+    told = " ".join(run("explain", "ecdsa", "tls.heap_budget").stdout.split())
+    assert f"a script of ten lines with a stored CA has {free} bytes free" in told
     over = run("check", "ecdsa", *both, "--set", "tls.heap_budget=8KiB", code=1)
     assert "tls.heap_budget allows 8,192" in over.output
     assert "Hint: Most of it: record buffers 6," in over.output

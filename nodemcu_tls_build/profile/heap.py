@@ -24,7 +24,12 @@ from nodemcu_tls_build.profile.chain import (
     measure_message,
 )
 from nodemcu_tls_build.profile.groups import list_groups
-from nodemcu_tls_build.profile.heap_table import Heap, find_around, find_operation
+from nodemcu_tls_build.profile.heap_table import (
+    Heap,
+    find_around,
+    find_free_heap,
+    find_operation,
+)
 
 if TYPE_CHECKING:
     from nodemcu_tls_build.profile.model import Profile
@@ -111,16 +116,20 @@ def _list_groups(profile: Profile, suite: Suite) -> list[str | None]:
 
 
 def check_budget(profile: Profile, prediction: Prediction) -> None:
-    """Raise ConfigError when a handshake takes more than the profile's `tls.heap_budget`."""
-    peak, budget = prediction.peak, profile.tls.heap_budget
-    if peak.heap > budget:
-        parts = sorted(peak.parts.items(), key=lambda part: -part[1])[:3]
-        told = ", ".join(f"{name} {size:,}" for name, size in parts)
-        raise ConfigError(
-            f"a handshake with this chain takes {peak.heap:,} bytes of heap while {peak.name}, "
-            f"tls.heap_budget allows {budget:,}",
-            f"Most of it: {told}. Smaller buffers or smaller keys take less; or raise the budget.",
-        )
+    """Raise ConfigError when a handshake takes more than `tls.heap_budget`, or than there is."""
+    peak, budget, free = prediction.peak, profile.tls.heap_budget, find_free_heap()
+    if peak.heap <= min(budget, free):
+        return
+    limit = f"tls.heap_budget allows {budget:,}"
+    if peak.heap > free:
+        limit += f", and a script of ten lines with a stored CA has {free:,} free"
+    parts = sorted(peak.parts.items(), key=lambda part: -part[1])[:3]
+    told = ", ".join(f"{name} {size:,}" for name, size in parts)
+    more = "; or raise the budget" if peak.heap <= free else ""
+    raise ConfigError(
+        f"a handshake with this chain takes {peak.heap:,} bytes of heap while {peak.name}, {limit}",
+        f"Most of it: {told}. Smaller buffers or smaller keys take less{more}.",
+    )
 
 
 def find_least_heap(profile: Profile) -> int | None:
