@@ -15,6 +15,7 @@ from nodemcu_tree import (
     LOADER,
     MBEDTLS,
     MODULES,
+    OLD_MAKEFILE,
     USER_CONFIG,
     USER_MODULES,
     list_actions,
@@ -118,6 +119,17 @@ def test_its_make_takes_the_header_without_python_2(tree: Path, ca: Path) -> Non
     os.utime(tree / "server-ca.crt", (later, later))
     assert "made newer" in run_apply(tree).stdout
     subprocess.run(["make", "-C", tree], check=True, capture_output=True)
+
+
+def test_an_older_makefile_makes_the_header_anew(tree: Path, ca: Path) -> None:
+    assert "in every build" not in run_apply(tree, "--ca", ca).stdout
+    (tree / "Makefile").write_text(OLD_MAKEFILE)
+    assert "server-ca.crt.h anew in every build" in run_apply(tree, "--ca", ca, "--dry-run").stdout
+    assert (tree / CA_HEADER).stat().st_size > 0
+    subprocess.run(["make", "-C", tree], check=False, capture_output=True)
+    assert (tree / CA_HEADER).stat().st_size == 0  # which is what the note warns of
+    (tree / "server-ca.crt").unlink()
+    assert "in every build" not in run_apply(tree, "--dry-run").stdout
 
 
 def test_the_trees_own_ca_is_taken(tree: Path, ca: Path) -> None:
