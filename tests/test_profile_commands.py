@@ -275,3 +275,11 @@ def test_init_overwrites_nothing(tmp_path: Path) -> None:
     assert path.read_text() == "mine"
     run("init", "--force", str(path), answers=ANSWERS)
     assert path.read_text() != "mine"
+
+
+def test_the_extensions_are_those_of_a_first_handshake() -> None:
+    both = ("--set", 'tls.versions=["1.2","1.3"]', "--set", "tls.keep_peer_certificate=true")
+    note = "one that resumes a session of TLS 1.3 has others"
+    assert note in run("show", "default", *both).stdout
+    assert note not in run("show", "default").stdout
+    assert note not in run("show", "default", *both, "--set", "tls.resumption=false").stdout

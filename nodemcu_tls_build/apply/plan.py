@@ -174,10 +174,10 @@ def _find_touched(
     because make does not see that tls.c is compiled in another way then.
     """
     touched = []
-    if None not in {old[CA_FILE], old[CA_HEADER]} and old[CA_HEADER] == new[CA_HEADER]:
-        if (path / CA_HEADER).stat().st_mtime_ns < (path / CA_FILE).stat().st_mtime_ns:
-            touched.append(CA_HEADER)
     had_ca = old[CA_FILE] is not None and old[CA_HEADER] is not None
+    if had_ca and old[CA_HEADER] == new[CA_HEADER]:
+        header, source = ((path / name).stat().st_mtime_ns for name in (CA_HEADER, CA_FILE))
+        touched += [CA_HEADER] if header < source else []
     has_ca = new[CA_FILE] is not None and new[CA_HEADER] is not None
     if had_ca != has_ca and old[USER_MBEDTLS] == new[USER_MBEDTLS]:
         touched.append(USER_MBEDTLS)
