@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from emulated import HOST
+from emulated import HOST, run_lua
 from handshake_cost import Site, link_measuring, measure_handshake
-from measure_heap import measure_free_heap
+from measure_heap import TEN_LINES, measure_free_heap
 from peers import run_s_server
 from pki import Identity, make_authority, make_pem
 
@@ -232,6 +232,25 @@ def test_a_script_has_as_much_as_it_says(
     pem = make_pem(make_authority("ecdsa").certificate).decode()
     free = measure_free_heap(build_profile('extends = "default"\n'), pem, tmp_path)
     assert abs(find_free_heap() / free - 1) < 0.02, "measure anew: make heap"
+
+
+def test_a_script_has_room_for_a_handshake_near_the_budget(
+    build_profile: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """What check says yes to works in a script that does something, with a stored CA."""
+    build_dir, profile = build_profile('extends = "public"\n'), load_profile("public")
+    root, _ = issue("rsa", 1)
+    authority = root.issue_authority("rsa", "Upper").issue_authority("rsa", "Lower")
+    server = authority.issue_server("rsa", HOST, filling=12000)
+    heap = predict_heap(profile, load_chain(*write_chain(root, server, tmp_path / "files")))
+    check_budget(profile, heap)
+    assert heap.peak.heap > 0.95 * profile.tls.heap_budget
+    measure_free_heap(build_dir, make_pem(root.certificate).decode(), tmp_path)
+    with run_s_server(server, tmp_path / "server", "-www") as running:
+        connect = f'socket:connect({running.port}, "{HOST}")\n'
+        script = TEN_LINES.removesuffix("os.exit(0)\n") + connect
+        result = run_lua(build_dir, script, "--flash", str(tmp_path / "kept.bin"))
+    assert "HTTP/1.0 200 ok" in result.stdout
 
 
 @pytest.mark.parametrize("preset", list_presets())

@@ -13,6 +13,7 @@
 #define TLS_IDLE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <mbedtls/ssl.h>
@@ -74,8 +75,7 @@ static inline int tls_idle_restore_out(mbedtls_ssl_context *ssl, const struct tl
  */
 int tls_idle_set_up(mbedtls_ssl_context *ssl, const mbedtls_ssl_config *config);
 
-/* How many bytes to take when mbedTLS asks for a block of `size`: so many, but in
- * tls_idle_set_up(). */
+/* How many bytes to take when mbedTLS asks for `size`: as many, but in tls_idle_set_up(). */
 size_t tls_idle_cut_block(size_t size);
 
 /*
