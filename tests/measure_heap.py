@@ -99,6 +99,31 @@ def list_handshakes(version: str) -> Iterator[Handshake]:
         yield Handshake("1.3 as 1.2", settings, options=("-no_tls1_3",))
 
 
+# A client as scripts have it, which tells at its end what is free; the CA was stored before.
+TEN_LINES = """
+tls.cert.verify(true)
+local socket = tls.createConnection()
+socket:on("connection", function(s)
+  s:send("GET / HTTP/1.0\\r\\n\\r\\n")
+end)
+socket:on("receive", function(s, data) print(data:match("[^\\r\\n]+")) end)
+socket:on("reconnection", function(s, reason) print("failed:", reason) end)
+socket:on("disconnection", function(s) print(node.heap()) os.exit(0) end)
+print("free", node.heap())
+os.exit(0)
+"""
+
+
+def measure_free_heap(build_dir: Path, pem: str, directory: Path) -> int:
+    """Return what is free in such a script, of a build of the default profile."""
+    options = ("--flash", str(directory / "kept.bin"))
+    stored = run_lua(build_dir, f"tls.cert.verify([[{pem}]]) os.exit(0)", *options)
+    assert stored.returncode == 0, stored.stdout + stored.stderr
+    result = run_lua(build_dir, TEN_LINES, *options)
+    assert result.stdout.startswith("free\t"), result.stdout + result.stderr
+    return int(result.stdout.split()[1])
+
+
 class Bench:
     """One output directory for each mbedTLS, and an authority with its server."""
 
@@ -117,6 +142,14 @@ class Bench:
         shutil.rmtree(link_dir, ignore_errors=True)
         link_dir.mkdir()
         return relink(out_dir, link_dir, source, wrapped=wrapped)
+
+    def measure_free_heap(self) -> int:
+        """Return what is free in a script of ten lines."""
+        out_dir = self._directory / "default"
+        result = run_build("--out", out_dir, "--json", cwd=self._directory)
+        assert result.returncode == 0, result.stderr
+        pem = make_pem(self._root.certificate).decode()
+        return measure_free_heap(out_dir, pem, self._directory)
 
     def measure_operations(self, settings: dict[str, Any]) -> dict[str, list[int]]:
         """Return by operation the bytes that it keeps and those at its peak."""
@@ -186,9 +219,13 @@ def main() -> None:
         directory = Path(name)
         with use_caching_compiler(directory):
             bench = Bench(directory)
+            conditions = {
+                "compiler": find_compiler().version,
+                "ca_bytes": bench.ca_bytes,
+                "free_in_script": bench.measure_free_heap(),
+            }
             for version in wanted:
                 versions[version] = measure_version(bench, version)
-                conditions = {"compiler": find_compiler().version, "ca_bytes": bench.ca_bytes}
                 write_table({"conditions": conditions, "versions": versions})
 
 

@@ -36,6 +36,20 @@ pre_build:
 endif
 """
 
+# As older firmware has it: the script runs in every build.
+OLD_MAKEFILE = """\
+TOP_DIR = .
+all: pre_build
+ifneq ($(wildcard $(TOP_DIR)/server-ca.crt),)
+pre_build:
+\t@python2-is-needed $(TOP_DIR)/server-ca.crt \\
+\t\t> $(TOP_DIR)/app/modules/server-ca.crt.h
+else
+pre_build:
+\t@-rm -f $(TOP_DIR)/app/modules/server-ca.crt.h
+endif
+"""
+
 USER_CONFIG = """\
 #ifndef __USER_CONFIG_H__
 #define __USER_CONFIG_H__
@@ -133,11 +147,11 @@ def make_tree(path: Path, *, version: str = "2.16.3", headers: Path | None = Non
 
 
 def read_tree(path: Path) -> dict[str, bytes]:
-    """Return every file of the tree by name, the backup's left out."""
+    """Return every file of the tree by name, those of the backup and of git left out."""
     return {
         found.relative_to(path).as_posix(): found.read_bytes()
         for found in sorted(path.rglob("*"))
-        if found.is_file() and ".nodemcu-tls" not in found.parts
+        if found.is_file() and not {".nodemcu-tls", ".git"} & set(found.parts)
     }
 
 

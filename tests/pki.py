@@ -47,15 +47,20 @@ class Identity:
         usage: x509.ObjectIdentifier = ExtendedKeyUsageOID.SERVER_AUTH,
         digest: Digest | None = None,
         pss: bool = False,
+        filling: int = 0,
     ) -> Identity:
         """Make a server's identity for host names and addresses, valid from and to, from now.
 
-        Its signature is made with SHA-256 or `digest`, and as RSASSA-PSS if `pss` says so.
+        Its signature is made with SHA-256 or `digest`, and as RSASSA-PSS if `pss` says so. An
+        extension that nobody knows has `filling` bytes.
         """
         extensions: list[x509.ExtensionType] = [
             x509.SubjectAlternativeName([_parse_name(name) for name in names]),
             x509.ExtendedKeyUsage([usage]),
         ]
+        if filling:
+            octets = b"\x04\x82" + filling.to_bytes(2) + bytes(filling)
+            extensions.append(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), octets))
         return self._issue(
             make_key(kind), names[0], extensions, start=start, end=end, digest=digest, pss=pss
         )

@@ -15,6 +15,7 @@ from nodemcu_tree import (
     LOADER,
     MBEDTLS,
     MODULES,
+    OLD_MAKEFILE,
     USER_CONFIG,
     USER_MODULES,
     list_actions,
@@ -25,6 +26,7 @@ from nodemcu_tree import (
 from pki import make_authority, make_pem
 
 from nodemcu_tls_build.cli import cli
+from nodemcu_tls_build.profile import list_presets, load_profile
 
 
 @pytest.fixture
@@ -119,6 +121,17 @@ def test_its_make_takes_the_header_without_python_2(tree: Path, ca: Path) -> Non
     subprocess.run(["make", "-C", tree], check=True, capture_output=True)
 
 
+def test_an_older_makefile_makes_the_header_anew(tree: Path, ca: Path) -> None:
+    assert "in every build" not in run_apply(tree, "--ca", ca).stdout
+    (tree / "Makefile").write_text(OLD_MAKEFILE)
+    assert "server-ca.crt.h anew in every build" in run_apply(tree, "--ca", ca, "--dry-run").stdout
+    assert (tree / CA_HEADER).stat().st_size > 0
+    subprocess.run(["make", "-C", tree], check=False, capture_output=True)
+    assert (tree / CA_HEADER).stat().st_size == 0  # which is what the note warns of
+    (tree / "server-ca.crt").unlink()
+    assert "in every build" not in run_apply(tree, "--dry-run").stdout
+
+
 def test_the_trees_own_ca_is_taken(tree: Path, ca: Path) -> None:
     (tree / "server-ca.crt").write_bytes(ca.read_bytes())
     (tree / CA_HEADER).write_text("")  # Python 3 left it so
@@ -206,10 +219,30 @@ def test_an_unknown_version_is_refused(tmp_path: Path, version: str) -> None:
     assert "does not tell the version" in run_apply(tree, code=1).stderr
 
 
-def test_a_profile_that_the_trees_mbedtls_cannot_do(tree: Path) -> None:
+@pytest.mark.parametrize("version", ["2.16.12", "2.28.8", "3.6.2"])
+@pytest.mark.parametrize("preset", list_presets())
+def test_every_preset_goes_into_every_tree(tmp_path: Path, preset: str, version: str) -> None:
+    tree = make_tree(tmp_path, version=version)
+    shown = run_apply(tree, "--profile", preset).stdout
+    assert f"Applied the profile {preset}" in shown
+    releases = load_profile(preset).tls.idle_buffers == "release"
+    assert ('tls.idle_buffers = "release" has no effect' in shown) == releases
+
+
+@pytest.mark.parametrize("setting", ['tls.versions=["1.2","1.3"]', "tls.curves=x25519,secp256r1"])
+def test_a_profile_that_the_trees_mbedtls_cannot_do(tree: Path, setting: str) -> None:
     before = read_tree(tree)
-    assert "tls.versions" in run_apply(tree, "--set", "tls.versions=1.3", code=1).stderr
+    keep = "tls.keep_peer_certificate=true"
+    shown = run_apply(tree, "--set", setting, "--set", keep, code=1).stderr
+    assert f"--set: {setting.partition('=')[0]}: " in shown
+    assert f"mbedtls.version is the tree's: {tree} has mbedTLS 2.16.3." in shown
     assert read_tree(tree) == before
+
+
+def test_what_is_wrong_in_itself_is_not_the_trees(tree: Path) -> None:
+    shown = run_apply(tree, "--set", "tls.idle_buffers=relaese", code=1).stderr
+    assert 'did you mean "release"?' in shown
+    assert "the tree's" not in shown
 
 
 def test_usage(tree: Path) -> None:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from nodemcu_tree import USER_MBEDTLS, make_tree
+from nodemcu_tree import MBEDTLS, USER_MBEDTLS, make_tree
 
 from nodemcu_tls_build.apply import apply_plan, make_plan
 from nodemcu_tls_build.apply.header import keep_platform
@@ -131,3 +131,36 @@ def test_conditions_around_the_platform_stay() -> None:
         *("#ifdef A", "#else", "#if B", "#define MBEDTLS_PLATFORM_STD_FREE my_free"),
         *("#endif", "#endif"),
     ]
+
+
+def test_what_only_looks_like_a_comment_is_kept() -> None:
+    text = """\
+#define MY_URL "http://example.org/x" // where
+#define MY_GLOB "/*" /* all of it */
+#define MY_QUOTE '"'
+#define MY_TEXT "\\"/* not" // "but this"
+#include <my//odd.h>
+#define MY_LONG "a\\
+b" /* "
+*/
+#define MY_END ("*/")
+/* #define MY_OLD
+"""
+    assert keep_platform(text) == [
+        '#define MY_URL "http://example.org/x"',
+        '#define MY_GLOB "/*"',
+        "#define MY_QUOTE '\"'",
+        '#define MY_TEXT "\\"/* not"',
+        "#include <my//odd.h>",
+        '#define MY_LONG "ab"',
+        '#define MY_END ("*/")',
+    ]
+
+
+def test_bytes_that_are_no_text_are_kept(tmp_path: Path) -> None:
+    tree = make_tree(tmp_path)
+    line = b'#define MY_NAME "caf\xe9 \xe2\x82\xac"\n'
+    (tree / MBEDTLS).write_bytes(line + (tree / MBEDTLS).read_bytes())
+    apply_plan(make_plan(tree, profile="default"))
+    assert line in (tree / MBEDTLS).read_bytes()
+    assert make_plan(tree, profile="default").is_empty

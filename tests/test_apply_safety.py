@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -9,12 +10,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from nodemcu_tree import (
+    CA_HEADER,
     CONFIG,
     MBEDTLS,
     MODULES,
     USER_CONFIG,
     USER_MBEDTLS,
     USER_MODULES,
+    VERSION_HEADER,
     list_actions,
     make_tree,
     read_tree,
@@ -163,8 +166,8 @@ def test_edits_since_are_not_lost(tree: Path) -> None:
     for path in (tree / CONFIG, tree / MBEDTLS):
         path.write_text(path.read_text() + "// mine\n")
     before = read_tree(tree)
-    result = run_apply(tree, "--revert", code=1)
-    assert f"{CONFIG}, {MODULES}, {MBEDTLS}" in result.stderr
+    report = json.loads(run_apply(tree, "--revert", "--json").stdout)
+    assert report["kept"] == [CONFIG, MODULES, MBEDTLS]
     assert read_tree(tree) == before
     assert MBEDTLS in run_apply(tree, code=1).stderr
     assert read_tree(tree) == before
@@ -178,7 +181,89 @@ def test_an_edit_between_two_applies_makes_a_revert_ask(tree: Path) -> None:
     run_apply(tree)
     (tree / CONFIG).write_text((tree / CONFIG).read_text().replace("FLASH_4M", "FLASH_1M"))
     run_apply(tree, "--set", "tls.in_buffer=8KiB")
-    assert CONFIG in run_apply(tree, "--revert", code=1).stderr
+    assert f"{CONFIG}: edited since" in run_apply(tree, "--revert").stdout
+
+
+def test_a_revert_keeps_what_was_edited_and_puts_back_the_rest(tree: Path, ca: Path) -> None:
+    before = read_tree(tree)
+    run_apply(tree, "--ca", ca)
+    mine = (tree / CONFIG).read_bytes() + b"// mine\n"
+    (tree / CONFIG).write_bytes(mine)
+    assert "is kept" in run_apply(tree, "--revert", "--dry-run").stdout
+    shown = run_apply(tree, "--revert").stdout
+    assert f"{CONFIG}: edited since the apply, is kept" in shown
+    assert "but for what was edited" in shown
+    assert read_tree(tree) == before | {CONFIG: mine}
+    run_apply(tree, "--ca", ca)  # what was there first is known still
+    run_apply(tree, "--revert", "--force")
+    assert read_tree(tree) == before | {f"{CONFIG}.edited": mine}
+    assert not (tree / ".nodemcu-tls").exists()
+
+
+def git(tree: Path, *args: str) -> None:
+    command = ["git", "-C", tree, "-c", "user.name=x", "-c", "user.email=x@x.test", *args]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+@pytest.fixture
+def branches(tree: Path) -> Path:
+    """Make the tree a repository with a branch `next`, whose mbedTLS and files are others."""
+    git(tree, "init", "-q", "-b", "now")
+    git(tree, "add", "-A")
+    git(tree, "commit", "-qm", "now")
+    git(tree, "checkout", "-qb", "next")
+    for name in (CONFIG, MODULES, MBEDTLS):
+        (tree / name).write_text(
+            (tree / name).read_text().replace("#define", "#define NEXT\n#define", 1)
+        )
+    version = tree / "app/include/mbedtls/version.h"
+    version.write_text(VERSION_HEADER.format(2, 28, 8))
+    git(tree, "commit", "-qam", "next")
+    git(tree, "checkout", "-q", "now")
+    return tree
+
+
+def test_another_branch_is_told_and_can_be_gone_on_with(branches: Path, ca: Path) -> None:
+    run_apply(branches, "--ca", ca)
+    git(branches, "checkout", "-qf", "next")
+    before = read_tree(branches)
+    result = run_apply(branches, code=1)
+    assert f"{MBEDTLS} is another one than before the apply" in result.stderr
+    assert "mbedTLS 2.16.3 has become 2.28.8" in result.stderr
+    assert "--force" in result.stderr
+    assert "edited" not in result.stderr
+    assert "mbedTLS 2.16.3 has become 2.28.8" in run_apply(branches, "--dry-run").stdout
+    assert read_tree(branches) == before
+    assert "what was remembered before" in run_apply(branches, "--force").stdout
+    aside = branches / ".nodemcu-tls/before/1/original"
+    assert (aside / MBEDTLS).read_text() == USER_MBEDTLS
+    assert "Nothing to do" in run_apply(branches).stdout
+    run_apply(branches, "--revert")
+    new = {name: data for name, data in before.items() if name != "server-ca.crt"}
+    assert read_tree(branches) == {n: d for n, d in new.items() if n != CA_HEADER}
+    assert (aside / MBEDTLS).read_text() == USER_MBEDTLS
+
+
+def test_a_revert_on_another_branch_leaves_its_files(branches: Path, ca: Path) -> None:
+    run_apply(branches, "--ca", ca)
+    git(branches, "checkout", "-qf", "next")
+    before = read_tree(branches)
+    shown = run_apply(branches, "--revert").stdout
+    assert "is no longer what was applied to" in shown
+    left = read_tree(branches)
+    assert {n: d for n, d in before.items() if n not in {"server-ca.crt", CA_HEADER}} == left
+
+
+def test_a_branch_with_the_same_files_is_no_edit(tree: Path) -> None:
+    before = read_tree(tree)
+    run_apply(tree)
+    for name in (CONFIG, MODULES, MBEDTLS):
+        (tree / name).write_bytes(before[name])
+    version = tree / "app/include/mbedtls/version.h"
+    version.write_text(VERSION_HEADER.format(2, 16, 12))
+    assert "mbedTLS 2.16.12" in run_apply(tree).stdout
+    run_apply(tree, "--revert")
+    assert read_tree(tree) == before | {"app/include/mbedtls/version.h": version.read_bytes()}
 
 
 def test_an_edited_header_is_put_aside(tree: Path) -> None:

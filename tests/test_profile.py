@@ -84,7 +84,7 @@ def test_the_default_is_what_the_module_documents() -> None:
             "verify_dates": True,
             "keep_peer_certificate": False,
             "max_chain": 4,
-            "heap_budget": 32768,
+            "heap_budget": 28672,
         },
     }
 

@@ -332,10 +332,10 @@ def test_init_names_a_file_that_is_no_preset(
 
 def test_init_gives_a_handshake_the_heap_that_it_takes(tmp_path: Path) -> None:
     path = tmp_path / "new.toml"
-    shown = run("init", str(path), answers="mine\ntiny\nboth\n16KiB\n\n\n\n").stdout
+    shown = run("init", str(path), answers="mine\necdsa\nboth\n16KiB\n\n\n\n").stdout
     budget = load_profile(str(path)).tls.heap_budget
     assert f"tls.heap_budget={budget // 1024}KiB." in shown
-    assert budget > load_profile("tiny").tls.heap_budget
+    assert budget > load_profile("ecdsa").tls.heap_budget
     run("check", str(path))
 
 
@@ -357,3 +357,11 @@ def test_protocol_names_that_cannot_be_offered(names: str) -> None:
         "--set: tls.alpn[0]: a protocol name is 1 to 255 printable ASCII characters (RFC 7301),"
         " here without blanks, quotes and backslashes, found "
     )
+
+
+def test_the_extensions_are_those_of_a_first_handshake() -> None:
+    both = ("--set", 'tls.versions=["1.2","1.3"]', "--set", "tls.keep_peer_certificate=true")
+    note = "one that resumes a session of TLS 1.3 has others"
+    assert note in run("show", "default", *both).stdout
+    assert note not in run("show", "default").stdout
+    assert note not in run("show", "default", *both, "--set", "tls.resumption=false").stdout

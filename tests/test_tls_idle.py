@@ -33,3 +33,16 @@ def test_nothing_is_lost_when_the_buffers_go_and_come(
 def test_a_server_that_ignores_the_record_size(check: Path, tmp_path: Path) -> None:
     files = write_der(make_authority("ecdsa").issue_server("ecdsa", *NAMES), tmp_path)
     assert run_check(check, SUITES["CBC"], *files, "ignored") == ["enlarged"]
+
+
+@pytest.mark.parametrize(
+    ("server", "result"),
+    [("parts", "as agreed"), ("starved", "out of memory"), ("large", "too large")],
+)
+def test_a_message_in_parts_needs_one_larger_buffer(
+    native_tls: NativeTls, check: Path, tmp_path: Path, server: str, result: str
+) -> None:
+    files = write_der(make_authority("ecdsa").issue_server("ecdsa", *NAMES), tmp_path)
+    is_old = "-2.28." in native_tls.tree.name
+    printed = run_check(check, SUITES["GCM"], *files, server)
+    assert printed == ["not put together" if is_old else result]

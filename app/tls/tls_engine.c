@@ -59,12 +59,12 @@ static int set_up(struct tls_engine *engine, struct tls_credentials *credentials
         mbedtls_ssl_conf_own_cert(config, &credentials->chain, &credentials->key) != 0) {
         return TLS_ERR_MEMORY;
     }
-    if (mbedtls_ssl_setup(&engine->ssl, config) != 0) {
+    if (tls_idle_set_up(&engine->ssl, config) != 0) {
         /* mbedTLS takes it away and then, with buffers of variable length, reads it to free. */
         engine->ssl.MBEDTLS_PRIVATE(conf) = config;
         return TLS_ERR_MEMORY;
     }
-    return tls_idle_start(&engine->ssl);
+    return 0;
 }
 
 int tls_engine_create(struct tls_engine **engine, const struct tls_options *options,

@@ -164,6 +164,8 @@ static int do_step(struct tls_conn *conn)
     if (result == MBEDTLS_ERR_SSL_BAD_INPUT_DATA) {
         int enlarged = tls_idle_enlarge(ssl);
         result = enlarged < 0 ? MBEDTLS_ERR_SSL_ALLOC_FAILED : enlarged > 0 ? 0 : result;
+    } else if (result == 0 && tls_idle_shrink(ssl) < 0) {
+        result = MBEDTLS_ERR_SSL_ALLOC_FAILED;
     }
     if (state == MBEDTLS_SSL_CLIENT_HELLO && ssl->MBEDTLS_PRIVATE(state) != state) {
         tls_1_3_sent_hello(ssl);

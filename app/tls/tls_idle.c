@@ -19,6 +19,9 @@
 
 /* Most that a cipher suite adds to a record: IV, HMAC of SHA-384, padding of CBC. */
 #define MAX_EXPANSION (16u + 48u + 256u)
+#define MAX_BUFFER (COUNTER_SIZE + HEADER_SIZE + MBEDTLS_SSL_IN_CONTENT_LEN + MAX_EXPANSION)
+/* What the last part of a handshake message has around it: header and, in TLS 1.3, type and tag. */
+#define PART_EXPANSION (HEADER_SIZE + 1u + 16u)
 #define MAX_FRAGMENT                                                                               \
     (256u << NODEMCU_TLS_MAX_FRAGMENT) /* its code's meaning: RFC 6066, section 4 */
 
@@ -34,33 +37,56 @@ static void set_in_pointers(mbedtls_ssl_context *ssl, unsigned char *buffer)
     ssl->MBEDTLS_PRIVATE(in_msg) = ssl->MBEDTLS_PRIVATE(in_iv); /* set anew by each record */
 }
 
+/* Between records; not so between the parts of a handshake message, when the header is moved. */
+static bool holds_no_input(const mbedtls_ssl_context *ssl)
+{
+    const unsigned char *buffer = ssl->MBEDTLS_PRIVATE(in_buf);
+
+    return buffer != NULL && ssl->MBEDTLS_PRIVATE(in_left) == 0 &&
+           ssl->MBEDTLS_PRIVATE(in_hdr) == buffer + COUNTER_SIZE &&
+           mbedtls_ssl_check_pending(ssl) == 0;
+}
+
 static void give_back(unsigned char *buffer, size_t size)
 {
     mbedtls_platform_zeroize(buffer, size); /* it has held plaintext */
     mbedtls_free(buffer);
 }
 
-int tls_idle_start(mbedtls_ssl_context *ssl)
-{
-#if NODEMCU_TLS_MAX_FRAGMENT != 0
-    /* With as much beside the payload as mbedTLS has, it finds nothing to cut down later. */
-    size_t size = ssl->MBEDTLS_PRIVATE(in_buf_len) - MBEDTLS_SSL_IN_CONTENT_LEN + MAX_FRAGMENT;
-    unsigned char *buffer = ssl->MBEDTLS_PRIVATE(in_buf);
+/* By how much the next block is to be cut that could be a receive buffer. */
+static size_t to_cut;
 
-    if (size < ssl->MBEDTLS_PRIVATE(in_buf_len)) {
-        mbedtls_free(buffer); /* nothing was read into it yet */
-        buffer = mbedtls_calloc(1, size);
-        ssl->MBEDTLS_PRIVATE(in_buf_len) = size;
-        set_in_pointers(ssl, buffer);
-    }
-    return buffer == NULL ? TLS_ERR_MEMORY : 0;
-#else
-    (void)ssl; /* any record may be a large one */
-    return 0;
-#endif
+/* How long each connection's receive buffer is at first. */
+static size_t first_length;
+
+size_t tls_idle_cut_block(size_t size)
+{
+    size_t cut = size > MBEDTLS_SSL_IN_CONTENT_LEN ? to_cut : 0;
+
+    to_cut -= cut;
+    return size - cut;
 }
 
-/* Have a larger buffer with nothing but a record's header in it. */
+int tls_idle_set_up(mbedtls_ssl_context *ssl, const mbedtls_ssl_config *config)
+{
+#if NODEMCU_TLS_MAX_FRAGMENT != 0 /* else any record may be a large one */
+    const size_t cut =
+        MBEDTLS_SSL_IN_CONTENT_LEN > MAX_FRAGMENT ? MBEDTLS_SSL_IN_CONTENT_LEN - MAX_FRAGMENT : 0;
+#else
+    const size_t cut = 0;
+#endif
+    to_cut = cut;
+    int result = mbedtls_ssl_setup(ssl, config); /* takes the receive buffer first */
+    bool is_cut = to_cut != cut;
+    to_cut = 0;
+    if (result == 0) {
+        ssl->MBEDTLS_PRIVATE(in_buf_len) -= is_cut ? cut : 0;
+        first_length = ssl->MBEDTLS_PRIVATE(in_buf_len);
+    }
+    return result;
+}
+
+/* Have another buffer with nothing but a record's header in it. */
 static unsigned char *replace_input(mbedtls_ssl_context *ssl, size_t size)
 {
     unsigned char start[COUNTER_SIZE + HEADER_SIZE];
@@ -95,22 +121,36 @@ static unsigned char *extend_input(mbedtls_ssl_context *ssl, size_t size)
     return buffer;
 }
 
+/*
+ * How large a buffer has to be for the record whose header was read; and at once for all of the
+ * handshake message that the record goes on with, lest each of its parts needs a larger one.
+ */
+static size_t find_needed(const mbedtls_ssl_context *ssl)
+{
+    const unsigned char *header = ssl->MBEDTLS_PRIVATE(in_hdr);
+    size_t before = (size_t)(header - ssl->MBEDTLS_PRIVATE(in_buf));
+    size_t length = (size_t)header[LENGTH_OFFSET] << 8 | header[LENGTH_OFFSET + 1];
+    size_t record = before + HEADER_SIZE + length, message = 0;
+
+    if (before != COUNTER_SIZE) {
+        message = COUNTER_SIZE + HEADER_SIZE + ssl->MBEDTLS_PRIVATE(in_hslen) + PART_EXPANSION;
+    }
+    return record > message ? record : message;
+}
+
 int tls_idle_enlarge(mbedtls_ssl_context *ssl)
 {
-    const unsigned char *buffer = ssl->MBEDTLS_PRIVATE(in_buf);
-    const unsigned char *header = ssl->MBEDTLS_PRIVATE(in_hdr);
+    unsigned char *buffer = ssl->MBEDTLS_PRIVATE(in_buf);
 
     if (buffer == NULL || ssl->MBEDTLS_PRIVATE(in_left) != HEADER_SIZE) {
         return 0;
     }
-    size_t before = (size_t)(header - buffer);
-    size_t length = (size_t)header[LENGTH_OFFSET] << 8 | header[LENGTH_OFFSET + 1];
-    size_t size = before + HEADER_SIZE + length;
-    if (size > COUNTER_SIZE + HEADER_SIZE + MBEDTLS_SSL_IN_CONTENT_LEN + MAX_EXPANSION ||
-        size <= ssl->MBEDTLS_PRIVATE(in_buf_len)) {
+    size_t size = find_needed(ssl);
+    if (size > MAX_BUFFER || size <= ssl->MBEDTLS_PRIVATE(in_buf_len)) {
         return 0;
     }
-    buffer = before == COUNTER_SIZE ? replace_input(ssl, size) : extend_input(ssl, size);
+    bool is_first = ssl->MBEDTLS_PRIVATE(in_hdr) == buffer + COUNTER_SIZE;
+    buffer = is_first ? replace_input(ssl, size) : extend_input(ssl, size);
     if (buffer == NULL) {
         return TLS_ERR_MEMORY;
     }
@@ -118,19 +158,21 @@ int tls_idle_enlarge(mbedtls_ssl_context *ssl)
     return 1;
 }
 
+int tls_idle_shrink(mbedtls_ssl_context *ssl)
+{
+    if (ssl->MBEDTLS_PRIVATE(in_buf_len) <= first_length || !holds_no_input(ssl)) {
+        return 0;
+    }
+    if (replace_input(ssl, first_length) == NULL) {
+        return TLS_ERR_MEMORY;
+    }
+    ssl->MBEDTLS_PRIVATE(in_buf_len) = first_length;
+    return 0;
+}
+
 #endif
 
 #ifdef NODEMCU_TLS_RELEASE_BUFFERS
-
-/* Between records; not so between the parts of a handshake message, when the header is moved. */
-static bool holds_no_input(const mbedtls_ssl_context *ssl)
-{
-    const unsigned char *buffer = ssl->MBEDTLS_PRIVATE(in_buf);
-
-    return buffer != NULL && ssl->MBEDTLS_PRIVATE(in_left) == 0 &&
-           ssl->MBEDTLS_PRIVATE(in_hdr) == buffer + COUNTER_SIZE &&
-           mbedtls_ssl_check_pending(ssl) == 0;
-}
 
 static bool holds_no_output(const mbedtls_ssl_context *ssl)
 {

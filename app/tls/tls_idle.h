@@ -13,6 +13,7 @@
 #define TLS_IDLE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <mbedtls/ssl.h>
@@ -68,28 +69,50 @@ static inline int tls_idle_restore_out(mbedtls_ssl_context *ssl, const struct tl
 #ifdef MBEDTLS_SSL_VARIABLE_BUFFER_LENGTH
 
 /*
- * Cut the receive buffer down to `tls.max_fragment`: right after mbedtls_ssl_setup(). Returns 0 or
- * TLS_ERR_MEMORY; then all that is left to do is to free the context.
+ * mbedtls_ssl_setup(), with a receive buffer of `tls.max_fragment` from the start: one cut down
+ * later would leave a hole that is too small for what has to come into it. mbedTLS is asked for no
+ * other length of it, so its allocator has to ask for the length of each block.
  */
-int tls_idle_start(mbedtls_ssl_context *ssl);
+int tls_idle_set_up(mbedtls_ssl_context *ssl, const mbedtls_ssl_config *config);
+
+/* How many bytes to take when mbedTLS asks for `size`: as many, but in tls_idle_set_up(). */
+size_t tls_idle_cut_block(size_t size);
 
 /*
  * To be called when mbedtls_ssl_read() or a step of the handshake returned
  * MBEDTLS_ERR_SSL_BAD_INPUT_DATA. Returns 1 when that was for a receive buffer cut down too far,
- * which now is large enough: do the same again. 0: it was for something else, or the record or the
+ * which now is large enough, and for all of a handshake message that comes in parts (mbedTLS 2.28
+ * puts none together): do the same again. 0: it was for something else, or the record or the
  * handshake message is larger than `tls.in_buffer` allows. TLS_ERR_MEMORY: the connection is lost.
  */
 int tls_idle_enlarge(mbedtls_ssl_context *ssl);
 
+/*
+ * To be called between two steps of the handshake: have the first length of the receive buffer
+ * again when it was enlarged and holds nothing. At the handshake's end mbedTLS would do so, with
+ * both of them in the heap at a time. Returns 0 or TLS_ERR_MEMORY; then the connection is lost.
+ */
+int tls_idle_shrink(mbedtls_ssl_context *ssl);
+
 #else
 
-static inline int tls_idle_start(mbedtls_ssl_context *ssl)
+static inline int tls_idle_set_up(mbedtls_ssl_context *ssl, const mbedtls_ssl_config *config)
+{
+    return mbedtls_ssl_setup(ssl, config);
+}
+
+static inline size_t tls_idle_cut_block(size_t size)
+{
+    return size;
+}
+
+static inline int tls_idle_enlarge(mbedtls_ssl_context *ssl)
 {
     (void)ssl;
     return 0;
 }
 
-static inline int tls_idle_enlarge(mbedtls_ssl_context *ssl)
+static inline int tls_idle_shrink(mbedtls_ssl_context *ssl)
 {
     (void)ssl;
     return 0;

@@ -15,14 +15,16 @@
 #include "build_time.h"
 #include "calendar.h"
 #include "tls_error.h"
+#include "tls_idle.h"
 #include "tls_session.h"
 
 static mbedtls_ctr_drbg_context generator;
 static bool started;
 static bool allocation_failed;
 
-static void *allocate(size_t count, size_t size)
+static void *allocate(size_t count, size_t wanted)
 {
+    size_t size = tls_idle_cut_block(wanted);
     void *block = calloc(count, size);
 
     if (block == NULL && tls_session_give_way()) {

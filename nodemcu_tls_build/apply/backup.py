@@ -1,27 +1,30 @@
 """Remember what stood in a tree before the first apply, and what was written since.
 
 It lies in `.nodemcu-tls` at the top of the tree: `state.json`, and the files' first contents below
-`original`. A state is saved before the files are written, so that an apply that was cut short
-leaves nothing behind that is not known.
+`original`; below `before` is what was remembered of a tree that has become another one. A state is
+saved before the files are written, so that an apply that was cut short leaves nothing behind that
+is not known.
 """
 
 from __future__ import annotations
 
 import fcntl
+import itertools
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from nodemcu_tls_build.apply.tree import FILES, read_bytes
+from nodemcu_tls_build.apply.tree import BANNER, FILES, USER_MBEDTLS, read_bytes
 from nodemcu_tls_build.errors import TreeError
 from nodemcu_tls_build.files import explain_write_error, make_directory, write_file
 
 STATE_DIR = ".nodemcu-tls"
+_ORIGINAL, _BEFORE = "original", "before"
 _SCHEMA = 1
 
 
@@ -45,9 +48,13 @@ class Entry:
 
 @dataclass
 class Backup:
-    """What is remembered of a tree; `entries` is empty before the first apply."""
+    """What is remembered of a tree; `entries` is empty before the first apply.
+
+    `version` is the mbedTLS that the tree had in the last one, None where that was not noted.
+    """
 
     tree_path: Path
+    version: str | None = None
     entries: dict[str, Entry] = field(default_factory=dict)
 
     @property
@@ -85,19 +92,52 @@ class Backup:
     def save(self) -> None:
         """Write the state down."""
         files = {name: vars(entry) for name, entry in sorted(self.entries.items())}
-        text = json.dumps({"schema": _SCHEMA, "files": files}, indent=2)
-        write_file(self.path / "state.json", f"{text}\n")
+        state = {"schema": _SCHEMA, "mbedtls": self.version, "files": files}
+        write_file(self.path / "state.json", f"{json.dumps(state, indent=2)}\n")
+
+    def forget(self, names: Sequence[str]) -> None:
+        """Forget these files; all is forgotten with the last one."""
+        for name in names:
+            del self.entries[name]
+        if not self.entries:
+            self.remove()
+            return
+        self.save()
+        try:
+            for name in names:
+                self._original_path(name).unlink(missing_ok=True)
+        except OSError as error:
+            raise explain_write_error(self.path, error) from error
+
+    def start_anew(self, names: Sequence[str]) -> Path:
+        """Put aside what is remembered, and go on without these files; return where it went."""
+        kept = self.path / _BEFORE
+        number = next(n for n in itertools.count(1) if not (kept / str(n)).exists())
+        target = kept / str(number)
+        try:
+            shutil.copytree(self.path / _ORIGINAL, target / _ORIGINAL)
+            shutil.copy(self.path / "state.json", target)
+        except OSError as error:
+            raise explain_write_error(target, error) from error
+        for name in names:
+            del self.entries[name]
+        self.save()
+        return target
 
     def remove(self) -> None:
-        """Forget everything: the tree is as it was."""
+        """Forget everything but what was put aside: the tree is as it was."""
         try:
             (self.path / "state.json").unlink(missing_ok=True)
-            shutil.rmtree(self.path)
+            original_path = self.path / _ORIGINAL
+            if not (self.path / _BEFORE).exists():
+                shutil.rmtree(self.path)
+            elif original_path.exists():
+                shutil.rmtree(original_path)
         except OSError as error:
             raise explain_write_error(self.path, error) from error
 
     def _original_path(self, name: str) -> Path:
-        return self.path / "original" / name
+        return self.path / _ORIGINAL / name
 
 
 def load_backup(tree_path: Path) -> Backup:
@@ -111,6 +151,7 @@ def load_backup(tree_path: Path) -> Backup:
         state = json.loads(data)
         schema = state["schema"]
         if schema == _SCHEMA:
+            backup.version = state.get("mbedtls")
             backup.entries = {name: _parse_entry(name, raw) for name, raw in state["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         hint = "Put the tree's files back from git, and remove that directory."
@@ -118,6 +159,20 @@ def load_backup(tree_path: Path) -> Backup:
     if schema != _SCHEMA:
         raise TreeError(f"{path} is of another version of nodemcu-tls", "Use that version.")
     return backup
+
+
+def describe_change(backup: Backup, header: bytes | None, version: str | None) -> str | None:
+    """Tell in what a tree, by its user_mbedtls.h, has become another one since the last apply.
+
+    None when it has not: that file is known, or an edited one of ours.
+    """
+    entry = backup.entries.get(USER_MBEDTLS)
+    if entry is None or header is None or entry.knows(header) or BANNER.encode() in header:
+        return None
+    change = f"{USER_MBEDTLS} is another one than before the apply"
+    if version is not None and backup.version not in {None, version}:
+        change += f", and mbedTLS {backup.version} has become {version}"
+    return change
 
 
 @contextmanager

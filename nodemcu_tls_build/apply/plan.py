@@ -1,8 +1,7 @@
-"""Plan what an apply changes in a tree, and do it."""
+"""Plan what an apply changes in a tree."""
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,11 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from nodemcu_tls_build.apply.area import make_area
-from nodemcu_tls_build.apply.backup import Backup, hold_tree, load_backup
+from nodemcu_tls_build.apply.backup import Backup, describe_change, load_backup
 from nodemcu_tls_build.apply.defines import clear_define, mentions, set_define
-from nodemcu_tls_build.apply.edited import keep_edited
-from nodemcu_tls_build.apply.header import BANNER, render_tree_header
+from nodemcu_tls_build.apply.fit import fit_profile
+from nodemcu_tls_build.apply.header import render_tree_header
 from nodemcu_tls_build.apply.tree import (
+    BANNER,
     CA_FILE,
     CA_HEADER,
     FILES,
@@ -25,30 +25,33 @@ from nodemcu_tls_build.apply.tree import (
     open_tree,
     read_bytes,
 )
-from nodemcu_tls_build.apply.write import Change, check_writable, write_changes
+from nodemcu_tls_build.apply.write import Change, check_writable
 from nodemcu_tls_build.certs import CaBundle, check_ca_fits, load_ca_file
 from nodemcu_tls_build.errors import TreeError
-from nodemcu_tls_build.files import explain_write_error
-from nodemcu_tls_build.profile import Profile, load_profile
+from nodemcu_tls_build.profile import Profile
 from nodemcu_tls_build.render import render_ca_area
 
 _FRAGMENT = "SSL_MAX_FRAGMENT_LENGTH_CODE"
-_WHOLE = (USER_MBEDTLS, CA_HEADER, CA_FILE)  # replaced, not edited in place
+WHOLE = (USER_MBEDTLS, CA_HEADER, CA_FILE)  # replaced, not edited in place
 
 
 @dataclass(frozen=True)
 class Plan:
     """What an apply does to a tree: its changes, and files that only become newer.
 
-    `edited` names files with edits of the user's that the apply replaces.
+    `without_effect` are settings that the tree has no code for; `edited` names files with edits of
+    the user's that the apply replaces. `change` tells of a tree that has become another one since
+    the last apply: its own files are to be remembered anew.
     """
 
     tree: Tree
     profile: Profile
+    without_effect: tuple[str, ...]
     bundle: CaBundle | None
     changes: tuple[Change, ...]
     touched: tuple[str, ...]
     edited: tuple[str, ...]
+    change: str | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -69,7 +72,7 @@ def make_plan(
     ConfigError and CertificateError.
     """
     tree = open_tree(path)
-    loaded = load_profile(profile, [*settings, *_fit_to(tree)])
+    loaded, without_effect = fit_profile(profile, settings, tree)
     old = {name: read_bytes(path / name) for name in FILES}
     bundle = _load_ca(ca_path or (path / CA_FILE if old[CA_FILE] is not None else None), loaded)
     backup = load_backup(path)
@@ -88,60 +91,25 @@ def make_plan(
     return Plan(
         tree=tree,
         profile=loaded,
+        without_effect=without_effect,
         bundle=bundle,
         changes=changes,
         touched=_find_touched(path, old, new),
-        edited=tuple(
-            name
-            for name in _WHOLE
-            if old[name] != new[name]
-            and name in backup.entries
-            and not backup.entries[name].knows(old[name])
-        ),
+        edited=_find_edited(backup, old, new),
+        change=describe_change(backup, old[USER_MBEDTLS], tree.version),
     )
 
 
-def apply_plan(plan: Plan, *, force: bool = False) -> list[Path]:
-    """Do what the plan says, all of it or nothing; return copies made of files with edits.
-
-    Raises TreeError for edits that would be lost, unless `force` says to put them aside.
-    """
-    if plan.edited and not force:
-        raise TreeError(
-            f"edited since they were written: {', '.join(plan.edited)}",
-            "Put what you need into the profile, or keep copies of them with --force.",
-        )
-    if plan.is_empty:
-        return []
-    path = plan.tree.path
-    with hold_tree(path):
-        for change in plan.changes:
-            if read_bytes(path / change.name) != change.old:
-                raise TreeError(f"{path / change.name} was changed meanwhile", "Run it again.")
-        copies = [keep_edited(path / name) for name in plan.edited]
-        backup = load_backup(path)
-        is_first = not backup.entries
-        _remember(backup, plan.changes)
-        try:
-            write_changes(plan.changes)
-        except BaseException:
-            if is_first and _is_as_before(plan):
-                backup.remove()
-            raise
-        _set_times(path, plan.touched)
-    return copies
-
-
-def _is_as_before(plan: Plan) -> bool:
-    return all(read_bytes(plan.tree.path / change.name) == change.old for change in plan.changes)
-
-
-def _fit_to(tree: Tree) -> list[str]:
-    """Return the settings of a profile that the tree decides."""
-    settings = [f"mbedtls.version={tree.profile_version}"]
-    if tree.profile_version == "2.16.3":  # which cannot do without it
-        settings.append("tls.keep_peer_certificate=true")
-    return settings
+def _find_edited(
+    backup: Backup, old: Mapping[str, bytes | None], new: Mapping[str, bytes | None]
+) -> tuple[str, ...]:
+    return tuple(
+        name
+        for name in WHOLE
+        if name in backup.entries
+        and old[name] != new[name]
+        and not backup.entries[name].knows(old[name])
+    )
 
 
 def _load_ca(path: Path | None, profile: Profile) -> CaBundle | None:
@@ -156,7 +124,7 @@ def _make_header(profile: Profile, tree: Tree, current: bytes, backup: Backup) -
     own = current
     if BANNER.encode() in current and USER_MBEDTLS in backup.entries:
         own = backup.read_original(USER_MBEDTLS) or current
-    text = render_tree_header(profile, tree, own.decode("utf-8", errors="replace"))
+    text = render_tree_header(profile, tree, own.decode(errors="surrogateescape"))
     return _end_lines_like(own, text)
 
 
@@ -189,7 +157,7 @@ def _decode(path: Path, name: str, contents: Mapping[str, bytes | None]) -> str:
 
 def _end_lines_like(model: bytes, text: str) -> bytes:
     is_dos = model.count(b"\r\n") * 2 > model.count(b"\n")
-    return (text.replace("\n", "\r\n") if is_dos else text).encode()
+    return (text.replace("\n", "\r\n") if is_dos else text).encode(errors="surrogateescape")
 
 
 def _make_change(path: Path, name: str, old: bytes | None, new: bytes | None) -> Change:
@@ -206,39 +174,11 @@ def _find_touched(
     because make does not see that tls.c is compiled in another way then.
     """
     touched = []
-    if old[CA_HEADER] is not None and old[CA_HEADER] == new[CA_HEADER]:
-        is_older = (path / CA_HEADER).stat().st_mtime_ns < (path / CA_FILE).stat().st_mtime_ns
-        if old[CA_FILE] is not None and is_older:
-            touched.append(CA_HEADER)
     had_ca = old[CA_FILE] is not None and old[CA_HEADER] is not None
+    if had_ca and old[CA_HEADER] == new[CA_HEADER]:
+        header, source = ((path / name).stat().st_mtime_ns for name in (CA_HEADER, CA_FILE))
+        touched += [CA_HEADER] if header < source else []
     has_ca = new[CA_FILE] is not None and new[CA_HEADER] is not None
     if had_ca != has_ca and old[USER_MBEDTLS] == new[USER_MBEDTLS]:
         touched.append(USER_MBEDTLS)
     return tuple(touched)
-
-
-def _remember(backup: Backup, changes: Sequence[Change]) -> None:
-    for change in changes:
-        if change.old == change.new or change.new is None:
-            continue
-        if change.name not in backup.entries:
-            backup.add(change.name, change.old, change.mode)
-        entry = backup.entries[change.name]
-        if change.name not in _WHOLE and not entry.knows(change.old):
-            entry.is_edited = True
-        backup.note_written(change.name, change.new)
-    if backup.entries:
-        backup.save()
-
-
-def _set_times(path: Path, touched: Sequence[str]) -> None:
-    """Make the files newer, and the CA's header newer than what it is made of."""
-    try:
-        for name in touched:
-            os.utime(path / name)
-        if (path / CA_HEADER).exists() and (path / CA_FILE).exists():
-            source = (path / CA_FILE).stat().st_mtime_ns
-            if (path / CA_HEADER).stat().st_mtime_ns <= source:
-                os.utime(path / CA_HEADER, ns=(source, source + 1_000_000_000))
-    except OSError as error:
-        raise explain_write_error(path, error) from error

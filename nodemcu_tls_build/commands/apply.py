@@ -83,8 +83,8 @@ def _show_plan(plan: Plan, copies: list[Path], *, dry_run: bool) -> None:
     for name in plan.touched:
         show(f"{name}: made newer, for make")
     for copy in copies:
-        show(f"{copy}: your edits")
-    for name in plan.edited if dry_run else ():
+        show(f"{copy}: {'your edits' if plan.change is None else 'what was remembered before'}")
+    for name in plan.edited if dry_run and plan.change is None else ():
         show(f"{name}: edited since it was written, is replaced only with --force")
     for note in list_notes(plan):
         show(f"Note: {note}")
@@ -118,9 +118,14 @@ def _show_reverted(tree: Path, reverted: Reverted, *, dry_run: bool) -> None:
         show(f"{diff}\n")
     for copy in reverted.copies:
         show(f"{copy}: your edits")
-    if not reverted.changes:
+    for name in reverted.kept:
+        show(f"{name}: edited since the apply, is kept; --revert --force puts it back, too")
+    if reverted.kept and reverted.change is not None:
+        show(f"Note: {tree} is no longer what was applied to: {reverted.change}")
+    if not reverted.changes and not reverted.kept:
         show(f"Nothing to revert: {tree} has no backup of an apply.")
     elif dry_run:
         show(f"Would put {tree} back as it was: nothing was written.")
     else:
-        show(f"Put {tree} back as it was before the first apply.")
+        rest = ", but for what was edited" if reverted.kept else ""
+        show(f"Put {tree} back as it was before the first apply{rest}.")

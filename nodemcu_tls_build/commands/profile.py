@@ -141,7 +141,7 @@ def check(
     remarks = list_remarks(loaded)
     macros = sum(len(section.macros) for section in list_macros(loaded))
     suites = len(list_suites(loaded.tls))
-    heap = _predict(loaded, chain_path, ca_path)
+    heap = _predict(loaded, chain_path, ca_path, is_check=True)
     if heap is None:
         check_limits(loaded)
     else:
@@ -226,16 +226,29 @@ def init(path: Path, force: bool) -> None:
 init.params[0].metavar = "[FILE]"
 
 
-def _predict(profile: Profile, chain_path: Path | None, ca_path: Path | None) -> Prediction | None:
-    """Return the heap of a handshake with a chain, when there is one."""
+def _predict(
+    profile: Profile, chain_path: Path | None, ca_path: Path | None, *, is_check: bool = False
+) -> Prediction | None:
+    """Return the heap of a handshake with a chain, when there is one.
+
+    A chain that is not valid now is an error in a check, and else a note.
+    """
+    from dataclasses import replace
+    from datetime import UTC, datetime
+
     from nodemcu_tls_build.certs.server_chain import load_chain
+    from nodemcu_tls_build.profile.chain import check_chain, list_date_problems
     from nodemcu_tls_build.profile.heap import predict_heap
 
     if chain_path is None:
         if ca_path is not None:
             raise click.UsageError("--ca is for a chain: give --chain, too")
         return None
-    return predict_heap(profile, load_chain(chain_path, ca_path))
+    chain, now = load_chain(chain_path, ca_path), datetime.now(UTC)
+    if is_check:
+        check_chain(profile, chain, now=now)
+    notes = [message for message, _ in list_date_problems(profile, chain, now)]
+    return replace(predict_heap(profile, chain), notes=tuple(notes))
 
 
 def _show_json(data: Any) -> None:

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from nodemcu_tls_build.apply import Plan, Reverted
 
 _BYTES = re.compile(r"[+-]\s+(?:0x[0-9a-f]{2}, ?)+")
+_REBUILT = (
+    "the tree's Makefile makes server-ca.crt.h anew in every build, with a script for Python 2:"
+    " another Python leaves it empty, and the firmware has no CA then. Take the rule of newer"
+    " firmware, whose target is server-ca.crt.h and which needs server-ca.crt, or have make find"
+    " Python 2."
+)
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 
@@ -43,7 +49,9 @@ def make_diff(change: Change) -> list[str]:
 def list_notes(plan: Plan) -> list[str]:
     """Return what the user has to know about this tree, each a sentence or two."""
     notes = []
-    tree, tls = plan.tree, plan.profile.tls
+    tree = plan.tree
+    if plan.change is not None:
+        notes.append(f"the tree is no longer what was applied to before: {plan.change}.")
     if plan.bundle is None:
         notes.append(f"no CA is built in: give one with --ca, or put {CA_FILE} into the tree.")
     elif not tree.builds_ca:
@@ -53,15 +61,11 @@ def list_notes(plan: Plan) -> list[str]:
         notes.append("this firmware reads one record of CA certificates: all are in it, as text.")
     elif len(plan.bundle.der) > 1:
         notes.append("NodeMCU's own connections trust the first CA certificate of the area only.")
+    if plan.bundle is not None and tree.rebuilds_ca:
+        notes.append(_REBUILT)
     if not tree.config:
         notes.append("the tree has no configuration of mbedTLS's own: what it turns on stays on.")
-    without = {
-        "tls.alpn": bool(tls.alpn),
-        "tls.verify": tls.verify,
-        'tls.idle_buffers = "release"': tls.idle_buffers == "release",
-    }
-    for key in (key for key, is_set in without.items() if is_set):
-        notes.append(f"{key} has no effect in NodeMCU's firmware.")
+    notes += [f"{key} has no effect in NodeMCU's firmware." for key in plan.without_effect]
     return notes
 
 
@@ -91,6 +95,7 @@ def describe_reverted(tree: Path, reverted: Reverted, *, dry_run: bool) -> dict[
         "changed": any(change.old != change.new for change in reverted.changes),
         "files": _describe_changes(reverted.changes),
         "copies": [str(copy) for copy in reverted.copies],
+        "kept": list(reverted.kept),
     }
 
 

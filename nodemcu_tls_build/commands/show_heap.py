@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nodemcu_tls_build.profile.heap_table import find_free_heap
+
 if TYPE_CHECKING:
     from nodemcu_tls_build.profile import Profile
     from nodemcu_tls_build.profile.heap import Prediction
@@ -18,10 +20,11 @@ def list_heap_lines(profile: Profile, prediction: Prediction) -> list[str]:
         f"of {budget:,} in tls.heap_budget, while {peak.name}:",
         *(f"  {size:>7,}  {name}" for name, size in _list_parts(peak.parts)),
         f"with {prediction.suite}{group}",
+        f"{find_free_heap():,} bytes are free in a script of ten lines with a stored CA",
     ]
     if prediction.worst > peak.heap:
         lines.append(f"{prediction.worst:,} bytes if the server chooses what takes most")
-    return lines
+    return [*lines, *(f"but {note}" for note in prediction.notes)]
 
 
 def describe_heap(profile: Profile, prediction: Prediction) -> str:
@@ -29,7 +32,8 @@ def describe_heap(profile: Profile, prediction: Prediction) -> str:
     peak = prediction.peak
     return (
         f"a handshake with this chain takes {peak.heap:,} bytes of heap at its peak (predicted),"
-        f" tls.heap_budget allows {profile.tls.heap_budget:,}"
+        f" tls.heap_budget allows {profile.tls.heap_budget:,};"
+        f" a script of ten lines with a stored CA has {find_free_heap():,} free"
     )
 
 

@@ -65,7 +65,7 @@ def format_profile(
         ("Cipher suites", [suite.name for suite in offer.suites]),
         ("Groups", _join(group.name for group in offer.groups)),
         ("Signatures", _join(algorithm.name for algorithm in offer.signature_algorithms)),
-        ("Extensions", _join(extensions)),
+        ("Extensions", [*_join(extensions), *_note_resumed(profile)]),
         ("ALPN", _join(offer.alpn)),
         ("Records", [f"{_size(offer.in_buffer)} in, {_size(offer.out_buffer)} out{asked}"]),
         ("Resumption", _join(_describe_resumption(profile))),
@@ -110,6 +110,12 @@ def format_difference(found: Difference, names: tuple[str, str]) -> str:
         for name, estimate in zip(names, found.costs, strict=True)
     ]
     return "\n\n".join([*tables, "\n".join(map(wrap, notes)), wrap(LEGEND)])
+
+
+def _note_resumed(profile: Profile) -> list[str]:
+    if "1.3" in profile.tls.versions and profile.tls.resumption:
+        return ["of a first handshake: one that resumes a session of TLS 1.3 has others"]
+    return []
 
 
 def _describe_resumption(profile: Profile) -> Iterator[str]:

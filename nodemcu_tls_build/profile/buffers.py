@@ -8,8 +8,11 @@ if TYPE_CHECKING:
     from nodemcu_tls_build.profile.model import Profile
 
 # Before a record's payload: its number and header, and room for the longest IV.
-_BEFORE = 8 + 5 + 16
+_HEADER = 5
+_START = 8 + _HEADER
+_BEFORE = _START + 16
 _TAG = 16
+_LAST_PART = _HEADER + 1 + _TAG  # what tls_idle.c leaves room for behind a message in parts
 _PADDING = 256  # of CBC, at most
 
 
@@ -28,28 +31,34 @@ def measure_overhead(profile: Profile) -> int:
 
 
 def measure_buffers(profile: Profile) -> tuple[int, int]:
-    """Return what the buffers take that mbedTLS starts with, that for input first."""
-    tls, overhead = profile.tls, measure_overhead(profile)
-    return measure_block(tls.in_buffer + overhead), measure_block(tls.out_buffer + overhead)
+    """Return what the buffers take that a handshake starts with, that for input first."""
+    overhead = measure_overhead(profile)
+    incoming = _find_longest_record(profile) + overhead
+    return measure_block(incoming), measure_block(profile.tls.out_buffer + overhead)
 
 
 def measure_input(profile: Profile, message: int) -> tuple[int, int]:
     """Return what the input buffer takes for a message of so many bytes, and while it grows to it.
 
-    Where buffers are not kept it is as long as `max_fragment` until more comes, and what there is
-    of the message is copied into a larger one.
+    Then there are two of them: what has come of the message is copied.
     """
-    tls, overhead = profile.tls, measure_overhead(profile)
-    full, _ = measure_buffers(profile)
+    record = _find_longest_record(profile)
+    length = record + measure_overhead(profile)
+    if message <= record or _START + message + _HEADER <= length:
+        return measure_block(length), measure_block(length)
+    grown = measure_block(_START + message + _LAST_PART)
+    return grown, measure_block(length) + grown
+
+
+def _find_longest_record(profile: Profile) -> int:
+    """Return the payload that the input buffer has room for before it grows.
+
+    Where buffers are not kept, that is what servers are asked for.
+    """
+    tls = profile.tls
     if profile.mbedtls.version == "2.16.3" or tls.idle_buffers == "keep":
-        return full, full
-    if tls.max_fragment == "none" or tls.max_fragment >= tls.in_buffer:
-        return full, full
-    short = measure_block(tls.max_fragment + overhead)
-    if message <= tls.max_fragment:
-        return short, short
-    grown = measure_block(_BEFORE + message)
-    return grown, short + grown
+        return tls.in_buffer
+    return tls.in_buffer if tls.max_fragment == "none" else min(tls.max_fragment, tls.in_buffer)
 
 
 def measure_idle(profile: Profile) -> int:

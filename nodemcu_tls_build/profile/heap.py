@@ -19,11 +19,17 @@ from nodemcu_tls_build.profile.chain import (
     Certificate,
     Chain,
     check_chain,
+    list_parsed,
     list_usable_suites,
     measure_message,
 )
 from nodemcu_tls_build.profile.groups import list_groups
-from nodemcu_tls_build.profile.heap_table import Heap, find_around, find_operation
+from nodemcu_tls_build.profile.heap_table import (
+    Heap,
+    find_around,
+    find_free_heap,
+    find_operation,
+)
 from nodemcu_tls_build.profile.usual import list_usual_chains
 
 if TYPE_CHECKING:
@@ -50,13 +56,14 @@ class Step:
 class Prediction:
     """The heap of a handshake: of each step, in bytes; `worst` over all that a server may choose.
 
-    `suite` and `group` are those that it was predicted for.
+    `suite` and `group` are those that it was predicted for; `notes` say what else is against it.
     """
 
     suite: str
     group: str | None
     steps: tuple[Step, ...]
     worst: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def peak(self) -> Step:
@@ -73,6 +80,7 @@ class Prediction:
             "cipher_suite": self.suite,
             "group": self.group,
             "worst": self.worst,
+            "notes": list(self.notes),
         }
 
 
@@ -104,14 +112,9 @@ def _list_groups(profile: Profile, suite: Suite) -> list[str | None]:
 
 
 def check_budget(profile: Profile, prediction: Prediction) -> None:
-    """Raise ConfigError when a handshake takes more than the profile's `tls.heap_budget`."""
-    peak, budget = prediction.peak, profile.tls.heap_budget
-    if peak.heap > budget:
-        raise ConfigError(
-            f"a handshake with this chain takes {peak.heap:,} bytes of heap while {peak.name}, "
-            f"tls.heap_budget allows {budget:,}",
-            _explain_parts(peak),
-        )
+    """Raise ConfigError when a handshake takes more than `tls.heap_budget`, or than there is."""
+    told = f"a handshake with this chain takes {{}} bytes of heap while {prediction.peak.name}"
+    _check_room(profile, prediction.peak, told)
 
 
 def find_least(profile: Profile) -> Prediction | None:
@@ -127,20 +130,26 @@ def find_least(profile: Profile) -> Prediction | None:
 
 
 def check_least_heap(profile: Profile) -> None:
-    """Raise ConfigError when no server can keep to the profile's `tls.heap_budget`."""
-    least, budget = find_least(profile), profile.tls.heap_budget
-    if least is not None and least.peak.heap > budget:
-        raise ConfigError(
-            f"a handshake takes {least.peak.heap:,} bytes of heap at least, tls.heap_budget is"
-            f" {budget:,}",
-            _explain_parts(least.peak),
-        )
+    """Raise ConfigError when no server can keep to `tls.heap_budget`, or to what there is."""
+    least = find_least(profile)
+    if least is not None:
+        _check_room(profile, least.peak, "a handshake takes {} bytes of heap at least")
 
 
-def _explain_parts(peak: Step) -> str:
+def _check_room(profile: Profile, peak: Step, told: str) -> None:
+    budget, free = profile.tls.heap_budget, find_free_heap()
+    if peak.heap <= min(budget, free):
+        return
+    limit = f"tls.heap_budget allows {budget:,}"
+    if peak.heap > free:
+        limit += f", and a script of ten lines with a stored CA has {free:,} free"
     parts = sorted(peak.parts.items(), key=lambda part: -part[1])[:3]
-    told = ", ".join(f"{name} {size:,}" for name, size in parts)
-    return f"Most of it: {told}. Smaller buffers or smaller keys take less; or raise the budget."
+    most = ", ".join(f"{name} {size:,}" for name, size in parts)
+    more = "; or raise the budget" if peak.heap <= free else ""
+    raise ConfigError(
+        f"{told.format(f'{peak.heap:,}')}, {limit}",
+        f"Most of it: {most}. Smaller buffers or smaller keys take less{more}.",
+    )
 
 
 @dataclass
@@ -175,6 +184,7 @@ class _Handshake:
             yield self._step("receiving the chain")
         self.parts["record buffers"] = incoming + outgoing
         yield from self._verify_chain()
+        self.parts["record buffers"] = sum(measure_buffers(self.profile))
         yield from self._exchange_keys()
         yield self._step("session keys and Finished", keys=self._around.finish)
 
@@ -182,7 +192,8 @@ class _Handshake:
         sent = self.chain.certificates
         keeps = _keeps_chain(self.profile)
         self.parts["server's chain"] = sum(
-            self._measure_certificate(one, copied=keeps) for one in sent
+            self._measure_certificate(one, copied=keeps)
+            for one in list_parsed(self.profile, self.chain)
         )
         for verifier in self.chain.verifiers:
             found = self._find(f"verify {verifier.key}")

@@ -51,6 +51,11 @@ def _load() -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def find_free_heap() -> int:
+    """Return what is free in a script of ten lines with a stored CA, before it connects."""
+    return int(_load()["conditions"]["free_in_script"])
+
+
 def find_operation(profile: Profile, name: str) -> Heap:
     """Return what an operation takes, such as `verify rsa-2048` or `ecdhe secp256r1`.
 

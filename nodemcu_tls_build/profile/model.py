@@ -151,7 +151,7 @@ class Tls(_Table):
     max_chain: Annotated[int, Field(strict=True, ge=0, le=8)]
     """Intermediate CAs that a chain may have."""
     heap_budget: Annotated[Size, Field(ge=4096, le=81920)]
-    """Heap that one handshake may take at its peak."""
+    """Heap that one handshake may take at its peak; 30 KB is what a script of ten lines has."""
 
 
 class Profile(_Table):

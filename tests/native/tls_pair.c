@@ -17,6 +17,7 @@
 
 uint64_t pair_clock = 1000000;
 int pair_allocations = -1;
+size_t (*pair_cut_block)(size_t size);
 
 uint64_t board_micros(void)
 {
@@ -40,7 +41,7 @@ static void *allocate(size_t count, size_t size)
     if (pair_allocations >= 0 && pair_allocations-- == 0) {
         return NULL;
     }
-    return calloc(count, size);
+    return calloc(count, pair_cut_block == NULL ? size : pair_cut_block(size));
 }
 
 /* Not random at all, but the same in every run (Marsaglia's xorshift64). */

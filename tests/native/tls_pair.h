@@ -45,6 +45,9 @@ extern uint64_t pair_clock; /* board_micros() */
 /* Until the n-th allocation from now fails; negative: none does. */
 extern int pair_allocations;
 
+/* What of a block's size to take, or NULL. */
+extern size_t (*pair_cut_block)(size_t size);
+
 /* Set up both configurations, for this cipher suite alone; the files hold DER. */
 void pair_init(struct tls_pair *pair, const char *suite, const char *certificate_path,
                const char *key_path);
