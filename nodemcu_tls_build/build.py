@@ -47,7 +47,8 @@ def build_firmware(request: BuildRequest, progress: Progress) -> BuildResult:
     now = datetime.now(UTC)
     wanted_time = choose_build_time(now)
     profile = load_profile(request.profile, request.settings)
-    bundle = load_ca_file(request.ca_path, now=now) if request.ca_path else None
+    ca_time = now if profile.tls.verify_dates else None
+    bundle = load_ca_file(request.ca_path, now=ca_time) if request.ca_path else None
     if bundle:
         check_ca_fits(bundle, profile)
     compiler = find_compiler()

@@ -10,10 +10,11 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from pki import Identity, make_authority
 from test_cert_check import Put, check, find, put, run, write_key
 from test_cert_minimise import issue_again
+from test_cert_new import run_openssl
 
 __all__ = ["put"]  # a fixture
 DAY = timedelta(days=1)
@@ -122,6 +123,161 @@ def _issue_under(root: Identity, issuer: x509.Name) -> x509.Certificate:
     for extension in server.extensions:
         builder = builder.add_extension(extension.value, extension.critical)
     return builder.sign(root.key, hashes.SHA256())
+
+
+def test_a_public_server_s_certificate_is_a_server_s(root: Identity, put: Put) -> None:
+    """Though clients may have such a one, too: its extended key usage has both."""
+    both = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
+    server = root.issue_server("ecdsa", "server.test")
+    leaf = _reissue(server.certificate, root, {x509.ExtendedKeyUsage: both})
+    assert check(put("full.pem", leaf))["purpose"] == "server"
+    assert check(put("full.pem", leaf), put("k.pem", write_key(server)))["purpose"] == "server"
+    client = root.issue_client("ecdsa", "one").certificate
+    assert check(put("c.pem", client))["purpose"] == "client"
+
+
+def test_the_first_issuer_that_fits_is_taken(root: Identity, put: Put) -> None:
+    """Of two cross-certificates of one CA mbedTLS looks at the first, and never goes back."""
+    other = make_authority("ecdsa", "Other")
+    middle = root.issue_authority("ecdsa", "Middle")
+    twin = issue_again(middle, other)
+    chain = middle.issue_server("ecdsa", "server.test").certificate
+    sent = put("chain.pem", chain, middle.certificate, twin.certificate)
+    assert find(sent, put("root.pem", root.certificate)) == []
+    [message] = find(sent, put("other.pem", other.certificate))
+    assert message == (
+        "none of the certificates issued certificate 2 (CN=Middle): its issuer is CN=Root"
+    )
+
+
+def test_a_mesh_of_cas_takes_no_time(put: Put) -> None:
+    one, two = make_authority("ecdsa", "One"), make_authority("ecdsa", "Two")
+    mesh = [issue_again(*pair) for _ in range(12) for pair in ((one, two), (two, one))]
+    leaf = one.issue_server("ecdsa", "server.test")
+    found = check(put("mesh.pem", leaf.certificate, *(it.certificate for it in mesh)))
+    assert len(found["chain"]) > 12
+
+
+def test_a_valid_issuer_goes_before_one_that_is_not(root: Identity, put: Put) -> None:
+    middle = root.issue_authority("ecdsa", "Middle")
+    past = issue_again(middle, root, end=-DAY)
+    leaf = middle.issue_server("ecdsa", "server.test").certificate
+    sent = put("chain.pem", leaf, past.certificate, middle.certificate)
+    assert find(sent, put("ca.pem", root.certificate)) == []
+    [message] = find(put("p.pem", leaf, past.certificate), put("ca.pem", root.certificate))
+    assert message.startswith("certificate 2 (CN=Middle) expired on")
+
+
+def test_all_that_is_sent_counts(root: Identity, server: Identity, put: Put) -> None:
+    once = check(put("chain.pem", server.certificate, *server.chain))["limits"][0]["used"]
+    [middle] = server.chain
+    many = [middle] * 15
+    path = put("many.pem", server.certificate, *many)
+    size = len(middle.public_bytes(DER)) + 3
+    used = check(path, "--set", "tls.in_buffer=8KiB")["limits"][0]["used"]
+    assert used == once + 14 * size
+    ca = put("ca.pem", root.certificate)
+    assert find(path, ca)[0] == find(ca, path)[0]
+    assert "the chain does not fit" in find(path, ca)[0]
+
+
+def test_what_a_client_sends_in_one_record(root: Identity, put: Put) -> None:
+    middle = root.issue_authority("rsa", "Middle")
+    client = middle.issue_client("rsa", "one")
+    pair = put("c.pem", client.certificate, *client.chain), put("c.key", write_key(client))
+    assert find(*pair) == []
+    [message] = find(*pair, "--set", "tls.max_fragment=1KiB")
+    assert message.endswith("tls.max_fragment is 1,024")
+
+
+def test_what_a_client_does_not_read(put: Put) -> None:
+    """The CA beside a client's pair is the servers' business."""
+    authority = make_authority("secp521r1", "Large")
+    client = authority.issue_client("ecdsa", "one")
+    files = put("c.pem", client.certificate), put("c.key", write_key(client))
+    narrow = ("--set", "tls.curves=['secp256r1']")
+    assert find(*files, put("ca.pem", authority.certificate), *narrow) == []
+
+
+def test_a_ca_of_the_wrong_kind_of_certificates(root: Identity, put: Put) -> None:
+    usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+    middle = root.issue_authority("ecdsa", "Middle")
+    servers_only = _reissue(middle.certificate, root, {x509.ExtendedKeyUsage: usage})
+    client = middle.issue_client("ecdsa", "one")
+    chain = put("c.pem", client.certificate, servers_only)
+    assert find(chain, put("c.key", write_key(client))) == [
+        "certificate 2 (CN=Middle) is not for clients by its extended key usage"
+    ]
+
+
+def test_an_anchor_s_own_signature_does_not_matter(tmp_path: Path, put: Put) -> None:
+    root = make_authority("rsa", "Root")
+    middle = root.issue_authority("rsa", "Middle")
+    files, own = root.write(tmp_path / "root"), middle.write(tmp_path / "middle")
+    extensions = tmp_path / "ext"
+    extensions.write_text("basicConstraints=critical,CA:TRUE\n")
+    request, old = tmp_path / "r.pem", tmp_path / "old.pem"
+    run_openssl("req", "-new", "-key", own.key_path, "-subj", "/CN=Middle", "-out", request)
+    issuer = ("-CA", files.cert_path, "-CAkey", files.key_path, "-extfile", extensions)
+    run_openssl("x509", "-req", "-sha1", "-in", request, *issuer, "-days", "9", "-out", old)
+    leaf = put("leaf.pem", middle.issue_server("rsa", "server.test").certificate)
+    assert find(leaf, str(old)) == []
+    both = put("both.pem", Path(leaf).read_bytes(), old.read_bytes())
+    [message] = find(both, put("ca.pem", root.certificate))
+    assert message.startswith("certificate 2 (CN=Middle) is signed with SHA-1, which is broken")
+
+
+def test_every_common_name_counts_without_alternative_names(root: Identity, put: Put) -> None:
+    names = ("server.test", "other.test")
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name) for name in names])
+    key = root.issue_server("ecdsa", "x.test").key
+    builder = x509.CertificateBuilder().subject_name(subject).public_key(key.public_key())
+    builder = builder.issuer_name(root.certificate.subject).serial_number(3)
+    builder = builder.not_valid_before(root.certificate.not_valid_before_utc)
+    builder = builder.not_valid_after(root.certificate.not_valid_after_utc)
+    path = put("two.pem", builder.sign(root.key, hashes.SHA256()))
+    assert find(path, "--host", "server.test", "--host", "other.test") == []
+    assert len(find(path, "--host", "x.test")) == 1
+
+
+def test_a_server_that_signed_its_own_is_trusted_by_itself(put: Put, tmp_path: Path) -> None:
+    own, key = tmp_path / "own.pem", tmp_path / "own.key"
+    run_openssl(
+        *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
+        *("-subj", "/CN=server.test", "-addext", "subjectAltName=DNS:server.test"),
+        *("-addext", "basicConstraints=critical,CA:FALSE", "-keyout", key, "-out", own),
+    )
+    assert find(str(own), put("ca.crt", own.read_bytes()), "--host", "server.test") == []
+    found = check(str(own), "--purpose", "ca")
+    assert found["findings"] == []
+    assert any("only the server is trusted that has this" in note for note in found["notes"])
+
+
+def test_names_of_hosts_that_are_none(server: Identity, put: Put) -> None:
+    path = put("s.pem", server.certificate)
+    for host in ("", "server.test:443", "server.test."):
+        assert find(path, "--host", host) == [f"{host!r} is no name of a host"]
+
+
+def test_paths_do_nothing_to_a_terminal(put: Put) -> None:
+    path = put("x\x1b[31mred.crt", b"rubbish")
+    assert find(path) == ["x?[31mred.crt is neither PEM nor DER"]
+
+
+def _reissue(
+    old: x509.Certificate,
+    issuer: Identity,
+    changes: dict[type[x509.ExtensionType], x509.ExtensionType],
+) -> x509.Certificate:
+    """Certify a key once more, with other extensions."""
+    builder = x509.CertificateBuilder().subject_name(old.subject).public_key(old.public_key())
+    builder = builder.issuer_name(issuer.certificate.subject).serial_number(5)
+    builder = builder.not_valid_before(old.not_valid_before_utc)
+    builder = builder.not_valid_after(old.not_valid_after_utc)
+    kept = {type(one.value): one.value for one in old.extensions}
+    for value in (kept | changes).values():
+        builder = builder.add_extension(value, critical=isinstance(value, x509.BasicConstraints))
+    return builder.sign(issuer.key, hashes.SHA256())
 
 
 def test_what_a_ca_pair_is_for(root: Identity, put: Put) -> None:

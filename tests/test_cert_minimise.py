@@ -23,7 +23,7 @@ from test_cert_new import run_openssl
 from test_provision import refuse, run_cli, succeed
 
 from nodemcu_tls_build.certs import load_ca_file
-from nodemcu_tls_build.certs.presented import Host, fetch_chain, parse_host
+from nodemcu_tls_build.certs.presented import Host, fetch_chains, parse_host
 from nodemcu_tls_build.certs.store_write import Credentials
 from nodemcu_tls_build.errors import CertificateError
 
@@ -468,12 +468,21 @@ def test_hosts(
     with run_s_server(identity, tmp_path / "server", version, "-www", *options) as server:
         host = f"127.0.0.1:{server.port}"
         told = minimise(bundle_path, "--host", host)
-        chain = fetch_chain(parse_host(host), timeout=20)
+        [chain] = fetch_chains(parse_host(host), timeout=20)
     sent = (identity.certificate, middle.certificate)
     assert chain == tuple(one.public_bytes(serialization.Encoding.DER) for one in sent)
     assert [one["subject"] for one in told["kept"]] == ["CN=Root 1"]
     assert told["kept"][0]["for"] == [host]
     assert told["warnings"] == []
+
+
+def test_a_server_with_two_chains(roots: list[Identity], bundle_path: Path, tmp_path: Path) -> None:
+    """Which one a firmware is shown, its profile decides: both roots are needed."""
+    rsa = roots[3].issue_server("rsa", "other.name").write(tmp_path / "rsa")
+    both = ("-dcert", str(rsa.cert_path), "-dkey", str(rsa.key_path), "-www")
+    with run_s_server(roots[0].issue_server("ecdsa", "a.test"), tmp_path / "ec", *both) as server:
+        told = minimise(bundle_path, "--host", f"127.0.0.1:{server.port}")
+    assert [one["subject"] for one in told["kept"]] == ["CN=Root 0", "CN=Root 3"]
 
 
 def test_hosts_and_files_together(
@@ -526,7 +535,7 @@ def test_a_server_without_end(bundle_path: Path) -> None:
         thread.start()
         host = Host("127.0.0.1", listener.getsockname()[1])
         with pytest.raises(CertificateError, match="cannot get the certificates"):
-            fetch_chain(host, timeout=1)
+            fetch_chains(host, timeout=1)
         stop.set()
         thread.join(20)
 

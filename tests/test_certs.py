@@ -166,7 +166,7 @@ def test_files_that_cannot_be_read(
     ca_path.mkdir()
     assert refuse(ca_path)[0] == "cannot read FILE: Is a directory"
     assert refuse(Path("/dev/zero"))[0] == "cannot read FILE: it is not a regular file"
-    assert refuse(Path("a\0b"))[0].startswith("cannot read FILE")
+    assert refuse(Path("a\0b"))[0].startswith("cannot read a?b")
     path = ca_path / "unreadable"
     path.write_bytes(pem(make_certificate()))
     path.chmod(0)
@@ -201,6 +201,20 @@ def test_files_without_certificates(ca_path: Path, data: bytes, message: str, hi
     found_message, found_hint = refuse(ca_path)
     assert found_message == message
     assert hint in found_hint
+
+
+@pytest.mark.parametrize("end", [b"\r", b" "], ids=["carriage returns", "one line"])
+def test_forms_that_the_firmware_reads_too(ca_path: Path, end: bytes) -> None:
+    certificate = make_certificate()
+    ca_path.write_bytes(pem(certificate).replace(b"\n", end))
+    assert load_ca_file(ca_path, now=NOW).der == (der(certificate),)
+
+
+def test_dates_that_nobody_checks(ca_path: Path) -> None:
+    certificate = make_certificate(end=NOW - timedelta(hours=1))
+    ca_path.write_bytes(pem(certificate))
+    assert "expired" in refuse(ca_path)[0]
+    assert load_ca_file(ca_path, now=None).der == (der(certificate),)
 
 
 def test_der(ca_path: Path) -> None:
@@ -362,7 +376,7 @@ def test_more_than_a_device_keeps(ca_path: Path) -> None:
     ca_path.write_bytes(b"".join(map(pem, certificates)))
     size = sum(4 + len(der(certificate)) for certificate in certificates)
     message, hint = refuse(ca_path)
-    assert message == f"the certificates take {size:,} bytes, a store sector has 4,064"
+    assert message == f"FILE: the certificates take {size:,} bytes, a store sector has 4,064"
     assert "cert minimise" in hint
 
 

@@ -15,7 +15,7 @@ from nodemcu_tls_build.certs.files import read_files
 from nodemcu_tls_build.certs.finding import Finding
 from nodemcu_tls_build.certs.minimise import Chain, Minimised, minimise
 from nodemcu_tls_build.certs.pair import load_certificates
-from nodemcu_tls_build.certs.presented import Host, fetch_chain, parse_host
+from nodemcu_tls_build.certs.presented import Host, fetch_chains, parse_host
 from nodemcu_tls_build.errors import CertificateError, ConfigError
 
 _MAX_BUNDLE = 16 * 1024 * 1024
@@ -56,14 +56,15 @@ def minimise_bundle(request: MinimiseRequest, *, now: datetime) -> Minimised:
 def _load_chains(
     request: MinimiseRequest, hosts: Sequence[Host]
 ) -> tuple[list[Chain], list[Finding]]:
-    chains, findings = [], []
+    chains: list[Chain] = []
+    findings = []
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        sent = [pool.submit(fetch_chain, host, timeout=request.timeout) for host in hosts]
+        sent = [pool.submit(fetch_chains, host, timeout=request.timeout) for host in hosts]
         loads = [partial(_load_chain, path) for path in dict.fromkeys(request.chain_paths)]
         loads += [partial(_read_sent, *pair) for pair in zip(hosts, sent, strict=True)]
         for load in loads:
             try:
-                chains.append(load())
+                chains += load()
             except CertificateError as error:
                 findings.append(Finding(error.message, error.hint or ""))
     return chains, findings
@@ -82,16 +83,20 @@ def _load_bundle(path: Path) -> tuple[list[Details], list[str]]:
     return [one.details for one in contents.certificates], left_out
 
 
-def _load_chain(path: Path) -> Chain:
-    return Chain(str(path), tuple(load_certificates(path)))
+def _load_chain(path: Path) -> list[Chain]:
+    return [Chain(str(path), tuple(load_certificates(path)))]
 
 
-def _read_sent(host: Host, sent: Future[tuple[bytes, ...]]) -> Chain:
+def _read_sent(host: Host, sent: Future[list[tuple[bytes, ...]]]) -> list[Chain]:
+    return [Chain(str(host), _read_chain(host, chain)) for chain in sent.result()]
+
+
+def _read_chain(host: Host, chain: Sequence[bytes]) -> tuple[Details, ...]:
     found = []
-    for number, der in enumerate(sent.result(), 1):
+    for number, der in enumerate(chain, 1):
         details = read_details(der)
         if details is None:
             message = f"certificate {number} of those that {host} sends cannot be decoded"
             raise CertificateError(message, "Have the server send another one.")
         found.append(details)
-    return Chain(str(host), tuple(found))
+    return tuple(found)

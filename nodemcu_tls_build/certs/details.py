@@ -82,7 +82,7 @@ class Details:
     usage: x509.KeyUsage | None
     purposes: frozenset[str] | None
     alternative_names: x509.SubjectAlternativeName | None
-    common_name: str | None
+    common_names: tuple[str, ...]
     key_id: bytes | None
     issuer_key_id: bytes | None
 
@@ -107,7 +107,7 @@ class Details:
     def names(self) -> tuple[str, ...]:
         """Return the host names and addresses that it is for."""
         if self.alternative_names is None:
-            return () if self.common_name is None else (self.common_name,)
+            return self.common_names
         dns = self.alternative_names.get_values_for_type(x509.DNSName)
         addresses = self.alternative_names.get_values_for_type(x509.IPAddress)
         return tuple(make_printable(str(name)) for name in (*dns, *addresses))
@@ -176,7 +176,7 @@ def _read(certificate: x509.Certificate) -> Details:
         usage=_find(extensions, ExtensionOID.KEY_USAGE, x509.KeyUsage),
         purposes=_list_purposes(extended),
         alternative_names=_find(extensions, names, x509.SubjectAlternativeName),
-        common_name=make_printable(str(common[-1].value)) if common else None,
+        common_names=tuple(make_printable(str(one.value)) for one in common),
         key_id=own.digest if own else None,
         issuer_key_id=authority.key_identifier if authority else None,
     )

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nodemcu_tls_build.certs.binary import find_der_end, is_binary, is_key, is_locked, is_request
-from nodemcu_tls_build.certs.details import Details, read_details
+from nodemcu_tls_build.certs.details import Details, make_printable, read_details
 from nodemcu_tls_build.certs.finding import Finding
-from nodemcu_tls_build.certs.pem import PemBlock, split_pem
+from nodemcu_tls_build.certs.pem import PemBlock, lay_out, split_pem
 from nodemcu_tls_build.files import read_file
 
 MAX_BYTES = 1024 * 1024
@@ -90,7 +90,8 @@ def read_files(
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
             reason = getattr(error, "strerror", None) or error
             hint = "Check the path: is it the file that is meant?"
-            contents.findings.append(Finding(f"cannot read {path}: {reason}", hint))
+            message = f"cannot read {_place(path, 0)}: {reason}"
+            contents.findings.append(Finding(message, hint))
             continue
         _Reader(path, contents).read(data)
     return contents
@@ -121,11 +122,11 @@ class _Reader:
         return len(found.certificates) + len(found.keys) + len(found.findings)
 
     def _find(self, message: str, hint: str, line: int = 0) -> None:
-        place = f"{self.path}, line {line}: " if line else f"{self.path} "
+        place = f"{_place(self.path, line)}{': ' if line else ' '}"
         self.contents.findings.append(Finding(f"{place}{message}", hint))
 
     def _note(self, message: str) -> None:
-        self.contents.notes.append(f"{self.path} {message}")
+        self.contents.notes.append(f"{_place(self.path, 0)} {message}")
 
     def _hint_pkcs7(self, form: str) -> str:
         command = f"openssl pkcs7 -inform {form} -in {self._quoted} -print_certs -out certs.pem"
@@ -138,6 +139,7 @@ class _Reader:
     def _read_pem(self, data: bytes) -> None:
         faults = len(self.contents.findings)
         text = data.decode("utf-8-sig", errors="replace")
+        text = lay_out(text)
         if data.startswith(b"\xef\xbb\xbf"):
             self._note("begins with a byte order mark, which is left out")
         if b"\r\n" in data:
@@ -163,6 +165,8 @@ class _Reader:
             self.contents.requests += 1
             self._find("a certificate request is not a certificate", _REQUEST, line)
         elif label in _CERTIFICATE_LABELS:
+            if label != "CERTIFICATE":
+                self._note(f"has the label {label}, which a firmware's Lua does not read")
             if label == "TRUSTED CERTIFICATE":  # what OpenSSL trusts it for stands behind it
                 block = replace(block, data=block.data[: find_der_end(block.data)])
             if not self._add_certificate(block.data, line):
@@ -225,4 +229,5 @@ class _Reader:
 
 
 def _place(path: Path, line: int) -> str:
-    return f"{path}, line {line}" if line else f"{path}"
+    shown = make_printable(str(path))
+    return f"{shown}, line {line}" if line else shown

@@ -27,7 +27,7 @@ def check_host(details: Details, host: str, *, mbedtls: str) -> Finding | None:
     address = _parse_address(host) if mbedtls.startswith("3.") else None
     names = details.alternative_names
     if names is None:
-        texts, addresses = [details.common_name or ""], []
+        texts, addresses = list(details.common_names), []
     else:
         texts = names.get_values_for_type(x509.DNSName)
         addresses = names.get_values_for_type(x509.IPAddress)

@@ -27,7 +27,7 @@ from nodemcu_tls_build.certs.keys import AskPassphrase, get_spki
 from nodemcu_tls_build.certs.pair import load_pair
 from nodemcu_tls_build.certs.readable import NEWEST, check_readable
 from nodemcu_tls_build.certs.strength import check_strength
-from nodemcu_tls_build.certs.usage import check_authority
+from nodemcu_tls_build.certs.usage import check_authority, check_path_lengths
 from nodemcu_tls_build.errors import CertificateError
 
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
@@ -157,18 +157,20 @@ def load_issuer(  # noqa: PLR0913 -- whose, for how long, for whom
 ) -> Issuer:
     """Return the authority in these files; raise CertificateError saying why it cannot issue."""
     pair = load_pair(cert_path, key_path, now=now, ask_passphrase=ask_passphrase)
-    faults = list(_find_issuer_faults(pair.certificates[0], role))
+    faults = list(_find_issuer_faults(pair.certificates, role))
     if faults:
         messages = "; ".join(fault.message for fault in faults)
         raise CertificateError(f"{cert_path} cannot issue: {messages}", _ISSUER_HINT)
     return Issuer(pair.certificates, pair.key, days=days, now=now, role=role)
 
 
-def _find_issuer_faults(der: bytes, role: Role) -> Iterator[Finding]:
-    details = read_details(der)
-    if details is None:
+def _find_issuer_faults(chain: Sequence[bytes], role: Role) -> Iterator[Finding]:
+    found = [details for details in map(read_details, chain) if details is not None]
+    if len(found) < len(chain):
         yield Finding("it cannot be decoded", "Copy the certificate again.")
         return
+    details = found[0]
+    yield from check_path_lengths([(one, one.subject) for one in (details, *found)])
     where = f"the issuer ({details.subject})"
     yield from check_authority(details, where)
     yield from check_strength(details.key, where)

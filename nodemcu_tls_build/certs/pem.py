@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 _BEGIN = re.compile(r"-----BEGIN ([A-Z0-9][A-Z0-9 ]{0,62})-----")
+_ONE_LINE = re.compile(r"^(-----BEGIN [A-Z0-9 ]+-----)([^-\n]*)(-----END [A-Z0-9 ]+-----)", re.M)
 _END = re.compile(r"-----END ([A-Z0-9][A-Z0-9 ]{0,62})-----")
 
 
@@ -41,6 +42,12 @@ def split_pem(text: str) -> list[PemBlock]:
     if label:
         blocks.append(PemBlock(label, start, fault="has no END line"))
     return blocks
+
+
+def lay_out(text: str) -> str:
+    """Return a PEM text with lines as they have to be, whatever system and form it is from."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return _ONE_LINE.sub(lambda found: "\n".join([found[1], *found[2].split(), found[3]]), text)
 
 
 def _close_block(label: str, start: int, body: list[str], line: str) -> PemBlock:

@@ -18,6 +18,8 @@ _REASONS = {
     "TLSV1_ALERT_PROTOCOL_VERSION": "it speaks no version of TLS that is known here (1.2, 1.3)",
     "UNSUPPORTED_PROTOCOL": "it speaks no version of TLS that is known here (1.2, 1.3)",
 }
+# By the kind of key; whatever else there is, TLS 1.3 too, where neither has an answer.
+_QUESTIONS = ("aECDSA", "aRSA", None)
 _REACH_HINT = "Check the name, the port and the network, or give its chain in a file: --chain."
 
 
@@ -37,7 +39,8 @@ def parse_host(text: str) -> Host:
     """Return the host that `NAME[:PORT]` means; raise CertificateError."""
     name, port = text, ""
     if text.startswith("["):
-        name, _, port = text[1:].partition("]")
+        name, bracket, port = text[1:].partition("]")
+        name = name if bracket else ""
         port = port.removeprefix(":") if port.startswith(":") or not port else "?"
     elif text.count(":") == 1:
         name, _, port = text.partition(":")
@@ -48,33 +51,53 @@ def parse_host(text: str) -> Host:
     return Host(name, int(port or _HTTPS))
 
 
-def fetch_chain(host: Host, *, timeout: float) -> tuple[bytes, ...]:
-    """Return the certificates that a server sends, in DER and its order.
+def fetch_chains(host: Host, *, timeout: float) -> list[tuple[bytes, ...]]:
+    """Return the certificates that a server sends, in DER and its order: a chain or two.
 
-    Raises CertificateError, after `timeout` seconds (and those of looking up the name) at most.
+    A server may have a chain for clients that take ECDSA, and one for those that take RSA. Which
+    of them a firmware gets, its profile decides, so the server is asked for both. Raises
+    CertificateError, after `timeout` seconds (and those of looking up the name) a question.
     """
+    found: dict[tuple[bytes, ...], None] = {}
+    failure: Exception = OSError("it sent no certificate")
+    for ciphers in _QUESTIONS:
+        if found and ciphers is None:
+            break
+        try:
+            found[_fetch_chain(host, ciphers, timeout)] = None
+        except ssl.SSLError as error:
+            failure = error
+        except (OSError, ValueError) as error:  # ValueError: a name that no IDNA form exists of
+            failure = error
+            break
+    if not found:
+        raise _explain(host, failure) from failure
+    return list(found)
+
+
+def _fetch_chain(host: Host, ciphers: str | None, timeout: float) -> tuple[bytes, ...]:
     deadline = time.monotonic() + timeout
-    try:
-        with (
-            socket.create_connection((host.name, host.port), timeout) as raw,
-            _make_context().wrap_socket(
-                raw, server_hostname=host.name, do_handshake_on_connect=False
-            ) as connection,
-        ):
-            failure = _shake_hands(connection, deadline)
-            chain = _list_presented(connection)
-    except (OSError, ValueError) as error:  # ValueError: a name that no IDNA form exists of
-        raise _explain(host, error) from error
+    with (
+        socket.create_connection((host.name, host.port), timeout) as raw,
+        _make_context(ciphers).wrap_socket(
+            raw, server_hostname=host.name, do_handshake_on_connect=False
+        ) as connection,
+    ):
+        failure = _shake_hands(connection, deadline)
+        chain = _list_presented(connection)
     if not chain:  # a server that wants a certificate of ours may end it after it sent its own
-        raise _explain(host, failure or OSError("it sent no certificate")) from failure
+        raise failure or OSError("it sent no certificate")
     return chain
 
 
-def _make_context() -> ssl.SSLContext:
+def _make_context(ciphers: str | None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    context.set_ciphers("DEFAULT:@SECLEVEL=0")  # weak servers have chains, too: no data is sent
+    # Weak servers have chains, too: no data is sent.
+    context.set_ciphers(f"{ciphers or 'DEFAULT'}:@SECLEVEL=0")
+    if ciphers:
+        context.maximum_version = ssl.TLSVersion.TLSv1_2  # whose suites name the key's kind
     return context
 
 
