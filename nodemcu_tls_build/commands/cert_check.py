@@ -55,7 +55,8 @@ def check(  # noqa: PLR0913, PLR0917 -- one parameter an option
     """Say what is in FILES, and everything that keeps the firmware from using it.
 
     FILES hold certificates and keys, PEM or DER: those of a CA, of a server with its chain, or of
-    a client with its key. The exit code is 0, or 1 when there are findings.
+    a client with its key. The file with the end's own certificate has what is sent; CAs in other
+    files are those that are trusted. The exit code is 0, or 1 when there are findings.
     """
     from nodemcu_tls_build.certs.inspect import CheckRequest, Purpose, inspect_files
     from nodemcu_tls_build.commands.show import show
