@@ -104,6 +104,18 @@ class Details:
         return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
     @property
+    def has_two_digests(self) -> bool:
+        """Tell a signature by RSA-PSS whose mask was made with another digest."""
+        try:
+            parameters = self.certificate.signature_algorithm_parameters
+            digest = self.certificate.signature_hash_algorithm
+        except (UnsupportedAlgorithm, ValueError):
+            return False  # it is told as an unknown digest
+        if not isinstance(parameters, padding.PSS) or digest is None:
+            return False
+        return parameters.mgf._algorithm.name != digest.name
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Return the host names and addresses that it is for."""
         if self.alternative_names is None:

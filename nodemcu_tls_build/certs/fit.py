@@ -85,6 +85,9 @@ def check_signature(
         yield Finding(message, "Have it issued by a CA with another key, or add it to the profile.")
     if details.signature not in _SCHEMES:
         return
+    if not is_anchor and details.has_two_digests:
+        message = f"{where} is signed with RSA-PSS and two digests, where mbedTLS takes one"
+        yield Finding(message, "Have it issued again with the same digest for the mask.")
     if not is_anchor and details.digest in BROKEN_DIGESTS:
         yield from check_digest(details, where)
     elif details.digest not in tls.digests:

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.x509.oid import CertificatePoliciesOID, ExtensionOID
 
 from nodemcu_tls_build.certs.der import OBJECT_ID, find_key, list_name_tags, split_der
@@ -59,9 +57,6 @@ def check_readable(details: Details, where: str, *, mbedtls: str) -> Iterator[Fi
     if any(list_name_tags(name.public_bytes()) - _STRINGS for name in names):
         message = f"{where} has a name with a kind of string that mbedTLS does not know"
         yield Finding(message, f"{_AGAIN} with names as UTF8String.")
-    if _has_two_digests(details):
-        message = f"{where} is signed with RSA-PSS and two digests, where mbedTLS takes one"
-        yield Finding(message, f"{_AGAIN} with the same digest for the mask.")
     if details.key.name == "EC":
         yield from _check_point(details, where, mbedtls)
 
@@ -87,22 +82,6 @@ def _lacks_key_id(value: x509.ExtensionType) -> bool:
     return isinstance(value, x509.AuthorityKeyIdentifier) and (
         value.key_identifier is None and value.authority_cert_issuer is None
     )
-
-
-def _has_two_digests(details: Details) -> bool:
-    if details.signature != "RSA-PSS":
-        return False
-    certificate = details.certificate
-    try:
-        parameters, digest = (
-            certificate.signature_algorithm_parameters,
-            certificate.signature_hash_algorithm,
-        )
-    except (UnsupportedAlgorithm, ValueError):
-        return False  # it is told as an unknown digest
-    if not isinstance(parameters, padding.PSS) or digest is None:
-        return False
-    return parameters.mgf._algorithm.name != digest.name
 
 
 def _is_read(extension: x509.Extension[x509.ExtensionType], mbedtls: str) -> bool:
