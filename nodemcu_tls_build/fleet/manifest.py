@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,24 +46,24 @@ class Manifest:
         OutputError for a manifest that cannot be gone on with.
         """
         self._drop_torn_line()
-        self.devices, self._issued = Names(), Names()
+        self.devices, self.keys, self._issued = Names(), Names(), Names()
         for entry in self._check_lines():
             self.devices.add(entry["device"])
+            self.keys.add(entry["public_key"])
             self._issued.add(_join(entry["device"], entry["file"], entry["subject"]))
+            self._issued.add(_join(entry["device"], entry["public_key"]))
 
     def has_issued(self, device: str, file: str, subject: str) -> bool:
         """Tell whether the device was issued that file, with a certificate for that subject."""
         return _join(device, file, subject) in self._issued
 
-    def find(self, devices: Set[str]) -> dict[str, str]:
-        """Return what some devices were issued, for people."""
-        with self.path.open("rb") as file:
-            entries = (entry for line in file if (entry := _parse(line)))
-            return {
-                entry["device"]: f"{entry['subject']} in {entry['file']}"
-                for entry in entries
-                if entry["device"] in devices
-            }
+    def has_key(self, device: str, public_key: str) -> bool:
+        """Tell whether the device's certificate is for the key with that digest."""
+        return _join(device, public_key) in self._issued
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        """Yield what each line says."""
+        return _read(self.path)
 
     def close(self) -> None:
         """Close the file."""
@@ -136,13 +136,26 @@ class Manifest:
         return True
 
 
+def load_devices(directory: Path) -> Names:
+    """Return which devices the manifest in a directory has, as far as it can be read."""
+    try:
+        return Names(entry["device"] for entry in _read(directory / MANIFEST))
+    except OSError:
+        return Names()
+
+
 def find_staged(path: Path) -> Path:
     """Return the name that a file has until it is in the manifest."""
     return path.with_name(f".{path.name}.part")
 
 
-def _join(device: str, file: str, subject: str) -> str:
-    return f"{device}\0{file}\0{subject}"
+def _read(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open("rb") as file:
+        yield from (entry for line in file if (entry := _parse(line)))
+
+
+def _join(*parts: str) -> str:
+    return "\0".join(parts)
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
@@ -150,7 +163,7 @@ def _parse(line: bytes) -> dict[str, Any] | None:
         entry = json.loads(line)
     except ValueError:
         return None
-    keys = ("device", "subject", "file", "sha256")
+    keys = ("device", "subject", "public_key", "file", "sha256")
     is_entry = isinstance(entry, dict) and all(isinstance(entry.get(key), str) for key in keys)
     if not is_entry or Path(entry["file"]).is_absolute() or ".." in Path(entry["file"]).parts:
         return None
