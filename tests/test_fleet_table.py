@@ -228,6 +228,33 @@ def test_one_key_for_two_devices(site: Site, again: str) -> None:
     assert not site.out.exists()
 
 
+def test_requests_of_no_use(site: Site) -> None:
+    key, curve = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP224R1())
+    two = make_request(key) + make_request(ec.generate_private_key(ec.SECP256R1()))
+    (site.directory / "two.csr").write_bytes(two)
+    (site.directory / "curve.csr").write_bytes(make_request(curve))
+    site.write_table("device,csr\na,two.csr\nb,curve.csr\n")
+    problems = [line for line in site.run().stderr.splitlines() if line.startswith("  - ")]
+    path = site.directory
+    assert problems == [
+        f"  - row 2: {path / 'two.csr'} holds 2 certificate requests, a device has one",
+        f"  - row 3: the request {path / 'curve.csr'} has a key on secp224r1, which no profile can "
+        "have",
+    ]
+    assert not site.out.exists()
+
+
+def test_a_subject_that_is_the_same_for_all(site: Site) -> None:
+    site.write_devices(2)
+    result = site.run("--subject", "CN=same")
+    assert result.returncode == 1
+    said = "Error: every device would have the same subject, CN=same\nHint: Name a column"
+    assert result.stderr.startswith(said)
+    assert not site.out.exists()
+    site.write_devices(1)
+    site.issue("--subject", "CN=same")
+
+
 @pytest.mark.parametrize(("digest", "name"), [("-sha1", "SHA-1"), ("-md5", "MD5")])
 def test_requests_signed_with_broken_digests(site: Site, digest: str, name: str) -> None:
     path = site.directory / "old.csr"
