@@ -8,6 +8,7 @@ import re
 import signal
 import stat
 import subprocess
+import sys
 import tempfile
 import time
 from datetime import UTC, datetime, timedelta
@@ -307,6 +308,36 @@ def test_lost_lines_of_files_that_tell_nothing(site: Site, tmp_path: Path) -> No
     assert {device for device in before if after[device] != before[device]} == lost
 
 
+def test_a_store_that_is_taken_over_is_its_owners_alone(site: Site) -> None:
+    site.write_devices(2)
+    site.issue()
+    before = site.check_whole(2)
+    manifest, path = site.out / "manifest.jsonl", site.out / "stores/dev-00001.bin"
+    lines = manifest.read_text().splitlines(keepends=True)
+    manifest.write_text("".join(line for line in lines if "dev-00001" not in line))
+    path.chmod(0o666)
+    assert "Issued 0 devices" in site.issue()
+    assert site.check_whole(2) == before
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_leftovers_of_a_run_that_was_killed(site: Site) -> None:
+    site.write_devices(1)
+    code = (
+        "import os, signal\n"
+        "from pathlib import Path\n"
+        "Path.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "from nodemcu_tls_build.cli import main\n"
+        "main()\n"
+    )
+    command = [sys.executable, "-c", code, "fleet", *site.list_args()]
+    result = subprocess.run(command, check=False, timeout=LIMIT)
+    assert result.returncode == -signal.SIGKILL
+    assert [*site.out.glob(".fleet.json.*.tmp")]
+    site.issue()
+    site.check_whole(1)
+
+
 @pytest.mark.parametrize("what", ["rubbish", "directory", "link", "other kind", "other issuer"])
 def test_nothing_that_is_there_is_written_over(site: Site, tmp_path: Path, what: str) -> None:
     site.write_devices(4)
@@ -541,6 +572,46 @@ def test_a_list_in_memory_has_its_requests_beside_it(site: Site) -> None:
     assert set(site.check_whole(1)) == {"b"}
 
 
+def test_ca_certificates_through_a_pipe(site: Site) -> None:
+    site.write_devices(1)
+    command = '"$@" --ca <(cat ca.crt)'
+    subprocess.run(
+        ["bash", "-c", command, "-", *FLEET, *site.list_args()],
+        check=True,
+        cwd=site.directory,
+        capture_output=True,
+        timeout=LIMIT,
+    )
+    credentials, _ = read_image(site.out / "stores/dev-00000.bin")
+    assert credentials.ca == (site.issuer.certificate.public_bytes(serialization.Encoding.DER),)
+
+
+def test_an_empty_path_is_wrong_usage(site: Site) -> None:
+    site.write_devices(1)
+    result = site.run("--out", "")
+    assert result.returncode == 2
+    assert "Invalid value for '--out': the path is empty" in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--csv", "--issuer-key"])
+def test_files_that_may_not_be_read(site: Site, option: str) -> None:
+    site.write_devices(1)
+    path = site.directory / "devices.csv" if option == "--csv" else site.files.key_path
+    path.chmod(0)
+    # The superuser too, who then has no right to read whatever the permissions say.
+    drop = ["setpriv", "--inh-caps=-all", "--bounding-set=-dac_override,-dac_read_search"]
+    result = subprocess.run(
+        [*(drop if os.geteuid() == 0 else []), *FLEET, *site.list_args()],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+    )
+    assert result.returncode == 1
+    assert f"cannot read {path}: Permission denied\nHint: " in result.stderr
+    assert not site.out.exists()
+
+
 def test_a_pipe_that_nobody_writes_to(site: Site) -> None:
     os.mkfifo(site.directory / "devices.csv")
     result = site.run()
@@ -632,6 +703,9 @@ def test_a_damaged_manifest(site: Site) -> None:
     result = site.run()
     assert result.returncode == 1
     assert "line 2 is damaged" in result.stderr
+    manifest.write_text(lines[0] + "\n" + lines[1] + lines[2])
+    result = site.run()
+    assert "line 2 is empty\nHint: Take those lines out: what their devices" in result.stderr
 
 
 def test_one_at_a_time(site: Site) -> None:

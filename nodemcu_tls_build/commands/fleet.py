@@ -10,10 +10,10 @@ from pathlib import Path
 
 import click
 
-from nodemcu_tls_build.commands import json_option
+from nodemcu_tls_build.commands import FilePath, json_option
 from nodemcu_tls_build.commands.passphrase import make_ask, passphrase_option
 
-_FILE = click.Path(path_type=Path)
+_FILE = FilePath()
 
 
 @click.command()

@@ -133,9 +133,11 @@ def make_devices(recipe: Recipe, rows: list[Row]) -> Iterator[Made]:
         found = _adopt(recipe, row, path) if is_there else _make(recipe, row)
         if found is None:
             raise OutputError(f"{path} is there, and was not a moment ago", "Move it away.")
+        mode = 0o600 if path.suffix == ".bin" else 0o644
         if not is_there:
-            mode = 0o600 if path.suffix == ".bin" else 0o644
             stage_file(find_staged(path), found.data, mode=mode)
+        elif path.suffix == ".bin":
+            path.chmod(mode)
         line = _write_line(row, recipe.name_subject(row), found, file)
         yield Made(line, file, adopted=is_there)
 

@@ -20,6 +20,8 @@ from nodemcu_tls_build.fleet.problems import shorten
 
 MANIFEST = "manifest.jsonl"
 _LIBC = ctypes.CDLL(None, use_errno=True)
+_DAMAGED = "Take those lines out: what their devices have is taken over where it can be read."
+_LACKING = "Put the files back, or take those lines out to have the devices issued anew."
 _MAX_LINE = 64 * 1024
 
 
@@ -109,20 +111,23 @@ class Manifest:
     def _check_lines(self) -> Iterator[dict[str, Any]]:
         """Yield what each line says; give files their names that wait for them."""
         problems: list[str] = []
+        hints: dict[str, None] = {}
         with self.path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 entry = _parse(line)
                 if entry is None:
-                    problems.append(f"line {number} is damaged")
+                    problems.append(f"line {number} {_explain(line)}")
+                    hints[_DAMAGED] = None
                     continue
                 yield entry
                 if not self._has_file(entry):
                     name = f"the device {entry['device']!r} lacks its file, {entry['file']}"
                     problems.append(f"line {number}: {name}")
+                    hints[_LACKING] = None
         if problems:
             raise OutputError(
                 "\n  - ".join([f"{self.path} cannot be gone on with:", *shorten(problems)]),
-                "Put the files back, or take those lines out to have the devices issued anew.",
+                " ".join(hints),
             )
 
     def _has_file(self, entry: dict[str, Any]) -> bool:
@@ -156,6 +161,10 @@ def _read(path: Path) -> Iterator[dict[str, Any]]:
 
 def _join(*parts: str) -> str:
     return "\0".join(parts)
+
+
+def _explain(line: bytes) -> str:
+    return "is damaged" if line.strip() else "is empty"
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:

@@ -44,7 +44,7 @@ def prepare_fleet(request: FleetRequest, *, ask_passphrase: AskPassphrase) -> tu
     now = datetime.now(UTC)
     template = SubjectTemplate(request.subject)
     issuer = _load_issuer(request, now, ask_passphrase)
-    ca = load_ca_file(request.ca_path, now=now).der if request.ca_path else ()
+    ca = load_ca_file(request.ca_path, now=now, allow_pipe=True).der if request.ca_path else ()
     sealer = load_recipient(request.recipient_path) if request.recipient_path else None
     recipe = Recipe(
         directory=request.out_dir,
