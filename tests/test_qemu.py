@@ -135,6 +135,13 @@ def test_nothing_is_left_of_a_run_that_was_killed(image_dir: Path) -> None:
     assert [*(image_dir.parent / "temp").iterdir()] == []
 
 
+def test_a_flash_that_there_is_no_room_to_copy(image_dir: Path) -> None:
+    command = ["bash", "-c", 'ulimit -f 8; exec "$@"', "-", *RUN, str(image_dir)]
+    result = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    said = get_error(result)
+    assert said.startswith("Error: cannot write a copy of the flash in memory: File too large\n")
+
+
 def test_arguments_and_flash_reach_the_guest(image_dir: Path) -> None:
     script_path = image_dir / "a,b.lua"
     script_path.touch()
