@@ -371,6 +371,15 @@ def test_what_a_certificate_is_for(root: Identity, client: Identity, put: Put) -
     assert find(put("ca.pem", root.certificate), "--purpose", "client") == []
 
 
+def test_any_purpose_is_no_clients(root: Identity, put: Put) -> None:
+    """OpenSSL takes it from no client; the firmware takes it from a server."""
+    own = root.issue_server("ecdsa", "a.test", usage=ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
+    path = put("own.crt", own.certificate)
+    said = "certificate 1 (CN=a.test) is not for clients by its extended key usage"
+    assert find(path, "--purpose", "client") == [said]
+    assert find(path, "--purpose", "server") == []
+
+
 def test_key_usage_and_path_length(root: Identity, put: Put) -> None:
     def issue(name: str, issuer: Identity, *extensions: x509.ExtensionType) -> Identity:
         key = make_key("ecdsa")

@@ -8,8 +8,11 @@ import re
 import signal
 import stat
 import subprocess
+import sys
+import tempfile
 import time
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -50,8 +53,8 @@ def test_each_device_gets_its_own(site: Site) -> None:
     entries = site.check_whole(70)
     keys = set()
     for device, entry in entries.items():
-        told = {"device", "subject", "serial_number", "fingerprint", "file", "sha256"}
-        assert set(entry) == told
+        told = {"device", "subject", "serial_number", "fingerprint", "public_key", "file"}
+        assert set(entry) == told | {"sha256"}
         path = site.out / entry["file"]
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         credentials, certificate = read_image(path)
@@ -62,6 +65,8 @@ def test_each_device_gets_its_own(site: Site) -> None:
         length = (certificate.serial_number.bit_length() + 7) // 8
         assert certificate.serial_number.to_bytes(length).hex() == entry["serial_number"]
         assert certificate.fingerprint(hashes.SHA256()).hex() == entry["fingerprint"]
+        spki = certificate.public_key().public_bytes(serialization.Encoding.DER, SPKI)
+        assert sha256(spki).hexdigest() == entry["public_key"]
         certificate.verify_directly_issued_by(site.issuer.certificate)
         assert [len(found.certificates) for found in describe(credentials)] == [1, 1]
         assert describe(credentials)[1].key == "EC secp256r1"
@@ -303,6 +308,36 @@ def test_lost_lines_of_files_that_tell_nothing(site: Site, tmp_path: Path) -> No
     assert {device for device in before if after[device] != before[device]} == lost
 
 
+def test_a_store_that_is_taken_over_is_its_owners_alone(site: Site) -> None:
+    site.write_devices(2)
+    site.issue()
+    before = site.check_whole(2)
+    manifest, path = site.out / "manifest.jsonl", site.out / "stores/dev-00001.bin"
+    lines = manifest.read_text().splitlines(keepends=True)
+    manifest.write_text("".join(line for line in lines if "dev-00001" not in line))
+    path.chmod(0o666)
+    assert "Issued 0 devices" in site.issue()
+    assert site.check_whole(2) == before
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_leftovers_of_a_run_that_was_killed(site: Site) -> None:
+    site.write_devices(1)
+    code = (
+        "import os, signal\n"
+        "from pathlib import Path\n"
+        "Path.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "from nodemcu_tls_build.cli import main\n"
+        "main()\n"
+    )
+    command = [sys.executable, "-c", code, "fleet", *site.list_args()]
+    result = subprocess.run(command, check=False, timeout=LIMIT)
+    assert result.returncode == -signal.SIGKILL
+    assert [*site.out.glob(".fleet.json.*.tmp")]
+    site.issue()
+    site.check_whole(1)
+
+
 @pytest.mark.parametrize("what", ["rubbish", "directory", "link", "other kind", "other issuer"])
 def test_nothing_that_is_there_is_written_over(site: Site, tmp_path: Path, what: str) -> None:
     site.write_devices(4)
@@ -415,6 +450,49 @@ def test_rows_that_were_issued_something_else(site: Site) -> None:
     assert (len(problems), problems[-1]) == (21, "  - and 10 more")
 
 
+def list_problems(site: Site) -> list[str]:
+    """Run what must be refused; return what is said of the rows."""
+    result = site.run()
+    assert (result.returncode, result.stdout) == (1, "")
+    return [line for line in result.stderr.splitlines() if line.startswith("  - ")]
+
+
+def test_requests_beside_those_of_earlier_runs(site: Site) -> None:
+    for name in ("n1", "n2"):
+        key = ec.generate_private_key(ec.SECP256R1())
+        (site.directory / f"{name}.csr").write_bytes(make_request(key))
+    site.write_table("device,csr\na,n1.csr\n")
+    site.issue()
+    before = site.check_whole(1)
+    site.write_table("device,csr\na,n2.csr\n")
+    said = "row 2: the device 'a' was issued a certificate for another key than that of its request"
+    assert list_problems(site) == [f"  - {said}"]
+    site.write_table("device,csr\na,n1.csr\nc,\n")
+    site.issue()
+    site.write_table("device,csr\nc,\nb,n1.csr\n")
+    said = "row 3: its request has the key of the device 'a', which was issued a certificate"
+    assert list_problems(site) == [f"  - {said}"]
+    after = site.check_whole(2)
+    assert after["a"] == before["a"]
+
+
+def test_requests_of_earlier_runs_may_be_gone(site: Site) -> None:
+    for name in ("a", "b"):
+        key = ec.generate_private_key(ec.SECP256R1())
+        (site.directory / f"{name}.csr").write_bytes(make_request(key))
+    site.write_table("device,csr\na,a.csr\n")
+    site.issue()
+    before = site.check_whole(1)
+    (site.directory / "a.csr").unlink()
+    site.write_table("device,csr\na,a.csr\nb,b.csr\n")
+    assert "Issued 1 device a certificate" in site.issue()
+    assert site.check_whole(2)["a"] == before["a"]
+    site.write_table("device,csr\na,a.csr\nc,c.csr\n")
+    path = site.directory / "c.csr"
+    missing = f"  - row 3: cannot read the request {path}: No such file or directory"
+    assert list_problems(site) == [missing]
+
+
 def test_stores_that_would_not_fit(tmp_path: Path) -> None:
     """A row that is refused could not have been issued, or only by chance: by a few bytes."""
     identity = make_authority("rsa-4096", "Root")
@@ -454,17 +532,27 @@ def measure_records(path: Path) -> int:
     return sum(4 + len(part) for part in parts)
 
 
-@pytest.mark.parametrize("way", ["/dev/stdin", "<(...)"])
-def test_a_list_through_a_pipe(site: Site, way: str) -> None:
+WAYS = {
+    "/dev/stdin": 'cat list/devices.csv | "$@" --csv /dev/stdin',
+    "<(...)": '"$@" --csv <(sleep 0.3; cat list/devices.csv)',
+    "named pipe": '(cat list/devices.csv > list/pipe &); "$@" --csv list/pipe',
+    "here-document": '"$@" --csv /dev/stdin <<<"$(cat list/devices.csv)"',
+    "redirected": 'mv b.csr list; "$@" --csv /dev/stdin <list/devices.csv',
+    "/proc": 'mv b.csr list; "$@" --csv /proc/self/fd/0 <list/devices.csv',
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_where_requests_are_looked_for(site: Site, way: str) -> None:
+    """Beside the list if it lies somewhere, else in the current directory."""
     key = ec.generate_private_key(ec.SECP256R1())
     (site.directory / "b.csr").write_bytes(make_request(key))
     site.write_table("device,csr\na,\nb,b.csr\n")
-    command = {
-        "/dev/stdin": 'cat devices.csv | "$@" --csv /dev/stdin',
-        "<(...)": '"$@" --csv <(sleep 0.3; cat devices.csv)',
-    }[way]
+    (site.directory / "list").mkdir()
+    (site.directory / "devices.csv").rename(site.directory / "list/devices.csv")
+    os.mkfifo(site.directory / "list/pipe")
     result = subprocess.run(
-        ["bash", "-c", command, "-", *FLEET, *site.list_args()],
+        ["bash", "-c", WAYS[way], "-", *FLEET, *site.list_args()],
         check=False,
         cwd=site.directory,
         capture_output=True,
@@ -473,6 +561,55 @@ def test_a_list_through_a_pipe(site: Site, way: str) -> None:
     )
     assert (result.returncode, result.stderr) == (0, "")
     assert set(site.check_whole(2)) == {"a", "b"}
+
+
+def test_a_list_in_memory_has_its_requests_beside_it(site: Site) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
+        key = ec.generate_private_key(ec.SECP256R1())
+        (Path(directory) / "b.csr").write_bytes(make_request(key))
+        (Path(directory) / "devices.csv").write_text("device,csr\nb,b.csr\n")
+        site.issue("--csv", Path(directory) / "devices.csv")
+    assert set(site.check_whole(1)) == {"b"}
+
+
+def test_ca_certificates_through_a_pipe(site: Site) -> None:
+    site.write_devices(1)
+    command = '"$@" --ca <(cat ca.crt)'
+    subprocess.run(
+        ["bash", "-c", command, "-", *FLEET, *site.list_args()],
+        check=True,
+        cwd=site.directory,
+        capture_output=True,
+        timeout=LIMIT,
+    )
+    credentials, _ = read_image(site.out / "stores/dev-00000.bin")
+    assert credentials.ca == (site.issuer.certificate.public_bytes(serialization.Encoding.DER),)
+
+
+def test_an_empty_path_is_wrong_usage(site: Site) -> None:
+    site.write_devices(1)
+    result = site.run("--out", "")
+    assert result.returncode == 2
+    assert "Invalid value for '--out': the path is empty" in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--csv", "--issuer-key"])
+def test_files_that_may_not_be_read(site: Site, option: str) -> None:
+    site.write_devices(1)
+    path = site.directory / "devices.csv" if option == "--csv" else site.files.key_path
+    path.chmod(0)
+    # The superuser too, who then has no right to read whatever the permissions say.
+    drop = ["setpriv", "--inh-caps=-all", "--bounding-set=-dac_override,-dac_read_search"]
+    result = subprocess.run(
+        [*(drop if os.geteuid() == 0 else []), *FLEET, *site.list_args()],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+    )
+    assert result.returncode == 1
+    assert f"cannot read {path}: Permission denied\nHint: " in result.stderr
+    assert not site.out.exists()
 
 
 def test_a_pipe_that_nobody_writes_to(site: Site) -> None:
@@ -566,6 +703,9 @@ def test_a_damaged_manifest(site: Site) -> None:
     result = site.run()
     assert result.returncode == 1
     assert "line 2 is damaged" in result.stderr
+    manifest.write_text(lines[0] + "\n" + lines[1] + lines[2])
+    result = site.run()
+    assert "line 2 is empty\nHint: Take those lines out: what their devices" in result.stderr
 
 
 def test_one_at_a_time(site: Site) -> None:

@@ -50,6 +50,12 @@ def list_devices(path: Path, content: str | bytes) -> list[tuple[int, str]]:
         'place,device\nx,one\n"a, b","two"\n',
         " device , place\none ,x\n two,y\n",
         "device,place\none,\ntwo,\n\n",
+        "device,,\none,,\ntwo,,\n",
+        "device,place\none,x,,\ntwo,y,\n",
+        ",,device\n1,2,one\n2,3,two\n",
+        "device,x,x\none,1,2\ntwo,3,4\n",
+        'device,"two\nlines"\n"one","a\r\nb"\ntwo,"a\tb\xa0"\n',
+        b"device,notes\none,\xff\ntwo,\x00\n",
     ],
 )
 def test_forms_of_a_list(path: Path, content: str | bytes) -> None:
@@ -58,11 +64,14 @@ def test_forms_of_a_list(path: Path, content: str | bytes) -> None:
 
 def test_rows_are_counted_as_in_a_spreadsheet(path: Path) -> None:
     content = 'place,device\n"one\r\nrow",a\n\n,\n"x",b\n'
-    assert list_problems(path, content) == ["FILE cannot be used:", CONTROL.format(2, 13)]
+    assert list_problems(path, content, "place") == [
+        "FILE cannot be used:",
+        CONTROL.format(2, "place", 13),
+    ]
     assert list_devices(path, content.replace("\r\n", " ")) == [(2, "a"), (5, "b")]
 
 
-CONTROL = "row {}: it has a character in it that cannot be printed, U+{:04X}"
+CONTROL = "row {}: the column {!r} has a character in it that cannot be printed, U+{:04X}"
 
 
 @pytest.mark.parametrize(
@@ -71,18 +80,19 @@ CONTROL = "row {}: it has a character in it that cannot be printed, U+{:04X}"
         ("device\na\nb\na\n", "row 4: the device 'a' is in row 2, too"),
         ("device\na\n a \n", "row 3: the device 'a' is in row 2, too"),
         ("name\na\n", "row 1: there is no column 'device'; there are: name"),
-        ("device,x,x\na,b,c\n", "row 1: the column 'x' is there twice"),
-        (b"device\na\nb\xff\n", "row 3: it is not UTF-8"),
-        (b"device\n\xe4\n", "row 2: it is not UTF-8"),
+        ("device,csr,csr\na,b,c\n", "row 1: the column 'csr' is there twice"),
+        (b"device\na\nb\xff\n", "row 3: the column 'device' is not UTF-8"),
+        (b"device\n\xe4\n", "row 2: the column 'device' is not UTF-8"),
         ("device\na\n".encode("utf-16"), "row 1: it is not UTF-8"),
         (b"d\xe4vice\na\n", "row 1: it is not UTF-8"),
         ("device,place\na,x\n,y\n", "row 3: the device has no name"),
+        ("device,place,,\na,x,,y\n", "row 2: it has 4 values, the header 2 columns"),
         ("device,place\na\n", "row 2: it has 1 value, the header 2 columns"),
         ("device\na,b\n", "row 2: it has 2 values, the header 1 column"),
-        ("device\na\0b\n", CONTROL.format(2, 0)),
-        ("device\na\nb\x85c\n", CONTROL.format(3, 0x85)),
-        ("device,place\na,x\u202ey\n", CONTROL.format(2, 0x202E)),
-        ("device,a\x1bb\nx,y\n", CONTROL.format(1, 0x1B)),
+        ("device\na\0b\n", CONTROL.format(2, "device", 0)),
+        ("device\na\nb\x85c\n", CONTROL.format(3, "device", 0x85)),
+        ("device,csr\na,x\u202ey\n", CONTROL.format(2, "csr", 0x202E)),
+        ("de\x1bvice,a\nx,y\n", "row 1: it has a character in it that cannot be printed, U+001B"),
         (
             "device;place\na;b\n",
             "row 1: columns are separated by commas, not by semicolons or tabs",
@@ -122,7 +132,7 @@ def test_all_problems_at_once_in_order(path: Path) -> None:
     assert list_problems(path, content) == [
         "FILE cannot be used:",
         "row 22: the device 'd3' is in row 5, too",
-        "row 42: it is not UTF-8",
+        "row 42: the column 'device' is not UTF-8",
         "row 43: the device 'd1' is in row 3, too",
         "row 44: it has 2 values, the header 1 column",
     ]
@@ -185,7 +195,7 @@ def site(tmp_path: Path) -> Site:
     ("table", "problem"),
     [
         ("device\na\na\n", "  - row 3: the device 'a' is in row 2, too\n"),
-        (b"device\na\n\xfc\n", "  - row 3: it is not UTF-8\n"),
+        (b"device\na\n\xfc\n", "  - row 3: the column 'device' is not UTF-8\n"),
         ("name\na\n", "  - row 1: there is no column 'device'; there are: name\n"),
         ("", "  - row 1: it is empty"),
         (
@@ -226,6 +236,33 @@ def test_one_key_for_two_devices(site: Site, again: str) -> None:
         f"  - row {number}: its request has the key of the one in row 2" for number in (5, 6)
     ]
     assert not site.out.exists()
+
+
+def test_requests_of_no_use(site: Site) -> None:
+    key, curve = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP224R1())
+    two = make_request(key) + make_request(ec.generate_private_key(ec.SECP256R1()))
+    (site.directory / "two.csr").write_bytes(two)
+    (site.directory / "curve.csr").write_bytes(make_request(curve))
+    site.write_table("device,csr\na,two.csr\nb,curve.csr\n")
+    problems = [line for line in site.run().stderr.splitlines() if line.startswith("  - ")]
+    path = site.directory
+    assert problems == [
+        f"  - row 2: {path / 'two.csr'} holds 2 certificate requests, a device has one",
+        f"  - row 3: the request {path / 'curve.csr'} has a key on secp224r1, which no profile can "
+        "have",
+    ]
+    assert not site.out.exists()
+
+
+def test_a_subject_that_is_the_same_for_all(site: Site) -> None:
+    site.write_devices(2)
+    result = site.run("--subject", "CN=same")
+    assert result.returncode == 1
+    said = "Error: every device would have the same subject, CN=same\nHint: Name a column"
+    assert result.stderr.startswith(said)
+    assert not site.out.exists()
+    site.write_devices(1)
+    site.issue("--subject", "CN=same")
 
 
 @pytest.mark.parametrize(("digest", "name"), [("-sha1", "SHA-1"), ("-md5", "MD5")])

@@ -155,7 +155,9 @@ def test_certificates_that_are_of_no_use(tmp_path: Path, client: Identity, text:
     assert "expired on" in refuse(tmp_path, pem, text, days=40)
 
 
-def find_client_faults(tmp_path: Path, *options: str, config: str) -> list[str]:
+def find_client_faults(
+    tmp_path: Path, *options: str, config: str, key: str = "rsa:2048"
+) -> list[str]:
     """Have openssl make a pair below a CA; return why it is not for a device."""
     (tmp_path / "config").write_text(config)
 
@@ -163,7 +165,7 @@ def find_client_faults(tmp_path: Path, *options: str, config: str) -> list[str]:
         subprocess.run(["openssl", *command.split()], cwd=tmp_path, check=True, timeout=60)
 
     openssl("req -new -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -subj /CN=ca -sha1")
-    openssl("req -new -newkey rsa:2048 -nodes -keyout key -out request -subj /CN=client")
+    openssl(f"req -new -newkey {key} -nodes -keyout key -out request -subj /CN=client")
     issue = "x509 -req -in request -CA ca.crt -CAkey ca.key -extfile config -out own.crt"
     openssl(" ".join([issue, *options]))
     text = (tmp_path / "own.crt").read_bytes() + (tmp_path / "ca.crt").read_bytes()
@@ -189,7 +191,8 @@ OF_A_CA = f"{OWN} is that of a CA, whose key does not belong on a device"
     [
         ("basicConstraints=CA:FALSE", []),
         ("extendedKeyUsage=serverAuth,clientAuth\nkeyUsage=digitalSignature", []),
-        ("extendedKeyUsage=anyExtendedKeyUsage", []),
+        ("extendedKeyUsage=anyExtendedKeyUsage", [PURPOSE]),
+        ("extendedKeyUsage=anyExtendedKeyUsage,clientAuth", []),
         ("extendedKeyUsage=serverAuth", [PURPOSE]),
         ("keyUsage=keyEncipherment", [USAGE]),
         ("basicConstraints=CA:TRUE\nkeyUsage=digitalSignature,keyCertSign", [OF_A_CA]),
@@ -208,3 +211,49 @@ def test_pairs_signed_with_broken_digests(tmp_path: Path, digest: str, name: str
     """The root is signed with SHA-1, too, which harms nobody."""
     said = f"cert: certificate 1 (CN=client) is signed with {name}, which is broken: it is refused"
     assert find_client_faults(tmp_path, digest, config="") == [said]
+
+
+def test_a_pair_signed_as_no_profile_can_have(tmp_path: Path) -> None:
+    [said] = find_client_faults(tmp_path, "-sha3-256", config="")
+    assert said.startswith("cert: certificate 1 (CN=client) is signed with ")
+    assert said.endswith(" (sha3-256), which no profile can have")
+
+
+def test_a_key_on_a_curve_that_no_profile_can_have(tmp_path: Path) -> None:
+    said = "cert: certificate 1 (CN=client) has a key on secp224r1, which no profile can have"
+    kind = "ec -pkeyopt ec_paramgen_curve:secp224r1"
+    assert find_client_faults(tmp_path, config="", key=kind) == [said]
+    kind = "ec -pkeyopt ec_paramgen_curve:brainpoolP512r1"
+    assert find_client_faults(tmp_path, config="", key=kind) == []
+
+
+def test_a_chain_that_a_path_length_forbids(tmp_path: Path) -> None:
+    """OpenSSL refuses it, and is asked too."""
+
+    def openssl(command: str) -> None:
+        subprocess.run(["openssl", *command.split()], cwd=tmp_path, check=True, timeout=60)
+
+    ca = "basicConstraints=critical,CA:TRUE"
+    openssl(
+        f"req -new -x509 -newkey rsa:2048 -nodes -keyout 0.key -out 0.crt -subj /CN=0 -addext {ca}"
+    )
+    for number, constraint in ((1, f"{ca},pathlen:0"), (2, ca), (3, "basicConstraints=CA:FALSE")):
+        (tmp_path / "config").write_text(constraint)
+        new = f"-newkey rsa:2048 -nodes -keyout {number}.key -out request -subj /CN={number}"
+        openssl(f"req -new {new}")
+        by = f"-CA {number - 1}.crt -CAkey {number - 1}.key"
+        openssl(f"x509 -req -in request {by} -extfile config -out {number}.crt")
+    texts = [(tmp_path / f"{number}.crt").read_bytes() for number in range(4)]
+    (tmp_path / "chain").write_bytes(texts[2] + texts[1])
+    verify = ["openssl", "verify", "-CAfile", "0.crt", "-untrusted", "chain", "3.crt"]
+    result = subprocess.run(verify, cwd=tmp_path, check=False, capture_output=True, timeout=60)
+    assert b"path length constraint exceeded" in result.stdout + result.stderr
+    (tmp_path / "cert").write_bytes(texts[3] + texts[2] + texts[1])
+    with pytest.raises(CertificateError) as raised:
+        load_client_pair(
+            *(tmp_path / "cert", tmp_path / "3.key"),
+            now=datetime.now(UTC),
+            ask_passphrase=lambda _: None,
+        )
+    said = "cert: certificate 3 (CN=1) allows 0 CAs below it, and has 1"
+    assert raised.value.message.replace(f"{tmp_path}/", "") == said

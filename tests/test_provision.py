@@ -389,6 +389,44 @@ def test_leftovers_of_runs_that_were_killed(
     assert all(other.exists() for other in others)
 
 
+def test_ca_certificates_through_a_pipe(files: dict[str, Path], tmp_path: Path) -> None:
+    store = tmp_path / "store.bin"
+    succeed("provision", "--out", store, *give(files, "ca"))
+    command = f"{sys.executable} -m nodemcu_tls_build provision --out {tmp_path}/other.bin"
+    subprocess.run(
+        ["bash", "-c", f"{command} --ca <(cat {files['ca']})"],
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    assert (tmp_path / "other.bin").read_bytes() == store.read_bytes()
+
+
+def test_hints_fit_what_was_asked_for(files: dict[str, Path], tmp_path: Path) -> None:
+    path = tmp_path / "rubbish"
+    path.write_bytes(b"rubbish")
+    message = refuse("provision", "--store", path, "--out", tmp_path / "store.bin")
+    assert "Hint: Name a store image, such as one of a fleet's." in message
+    assert "or a store image." in refuse(*SHOW, path)
+    assert "or a flash that" in refuse("provision", "--flash", path, *give(files, "ca"))
+
+
+def test_a_pipe_is_not_written_to(files: dict[str, Path]) -> None:
+    command = [sys.executable, "-m", "nodemcu_tls_build", "provision", "--out", "/dev/stdout"]
+    result = subprocess.run(
+        [*command, "--ca", files["ca"]], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert (result.returncode, result.stdout) == (1, "")
+    said = "Error: /dev/stdout is not a regular file: it is not replaced\n"
+    assert result.stderr.startswith(said)
+
+
+def test_an_empty_path_is_wrong_usage(files: dict[str, Path]) -> None:
+    result = run_cli("provision", "--out", "", *give(files, "ca"))
+    assert result.exit_code == 2
+    assert "Invalid value for '--out': the path is empty" in result.stderr
+
+
 @pytest.mark.parametrize("kind", ["pipe", "device", "directory", "link to a device"])
 def test_only_regular_files_are_replaced(files: dict[str, Path], tmp_path: Path, kind: str) -> None:
     path = tmp_path / "store.bin"
@@ -407,7 +445,7 @@ def test_only_regular_files_are_replaced(files: dict[str, Path], tmp_path: Path,
 
 
 def test_a_store_that_is_encrypted(files: dict[str, Path], tmp_path: Path) -> None:
-    store, sealed = tmp_path / "store.bin", tmp_path / "store.bin.cms"
+    store, sealed = tmp_path / "store.bin", tmp_path / "it's a store.bin.cms"
     recipient = make_authority("rsa").write(tmp_path / "recipient")
     succeed("provision", "--out", store, *give(files, "cert", "key"))
     openssl = ["openssl", "cms", "-encrypt", "-binary", "-outform", "DER", "-aes256"]
@@ -417,12 +455,16 @@ def test_a_store_that_is_encrypted(files: dict[str, Path], tmp_path: Path) -> No
     for args in (("provision", "--store", sealed, "--out", tmp_path / "x"), (*SHOW, sealed)):
         message = refuse(*args)
         assert f"{sealed} is encrypted\n" in message
-    command = message.partition("Decrypt it first: ")[2].replace("KEY", str(recipient.key_path))
-    before = store.read_bytes()
-    store.unlink()
-    subprocess.run(["bash", "-c", command], check=True, timeout=60)
-    assert store.read_bytes() == before
-    assert stat.S_IMODE(store.stat().st_mode) == 0o600
+        command = message.partition("Decrypt it into a pipe: ")[2]
+        command = command.replace("KEY", str(recipient.key_path))
+        command = command.replace("nodemcu-tls", f"{sys.executable} -m nodemcu_tls_build")
+        command = command.replace("PORT", f"--out {tmp_path}/x")
+        result = subprocess.run(
+            ["bash", "-c", command], check=False, capture_output=True, text=True, timeout=60
+        )
+        assert (result.returncode, result.stderr) == (0, "")
+        assert "CN=one" in result.stdout
+    assert (tmp_path / "x").read_bytes() == store.read_bytes()
 
 
 SHOW = ("provision", "show")

@@ -37,13 +37,13 @@ class CaBundle:
         return tuple(one.subject for one in self.certificates)
 
 
-def load_ca_file(path: Path, *, now: datetime | None) -> CaBundle:
+def load_ca_file(path: Path, *, now: datetime | None, allow_pipe: bool = False) -> CaBundle:
     """Return the CA certificates of a PEM or DER file, each once.
 
     They have to be valid at the time `now`, which has a time zone; None if nobody checks dates.
     Text between the blocks is ignored. Raises CertificateError with everything that is wrong.
     """
-    contents = read_files([path])
+    contents = read_files([path], allow_pipe=allow_pipe)
     findings = list(contents.findings)
     for key in contents.keys:
         message = f"{key.place}: a private key does not belong into a CA file"

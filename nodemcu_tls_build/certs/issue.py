@@ -26,8 +26,8 @@ from nodemcu_tls_build.certs.finding import Finding
 from nodemcu_tls_build.certs.keys import AskPassphrase, get_spki
 from nodemcu_tls_build.certs.pair import load_pair
 from nodemcu_tls_build.certs.readable import NEWEST, check_readable
-from nodemcu_tls_build.certs.strength import check_strength
-from nodemcu_tls_build.certs.usage import check_authority, check_path_lengths
+from nodemcu_tls_build.certs.strength import check_curve, check_signature_kind, check_strength
+from nodemcu_tls_build.certs.usage import check_authority, check_path_lengths, is_for
 from nodemcu_tls_build.errors import CertificateError
 
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
@@ -174,9 +174,13 @@ def _find_issuer_faults(chain: Sequence[bytes], role: Role) -> Iterator[Finding]
     where = f"the issuer ({details.subject})"
     yield from check_authority(details, where)
     yield from check_strength(details.key, where)
+    yield from check_curve(details.key, where)
+    for one in found:
+        if not one.is_self_signed:  # a root's own signature nobody reads
+            yield from check_signature_kind(one, f"the certificate ({one.subject})")
     yield from check_readable(details, where, mbedtls=NEWEST)
     name = role.name.lower()
-    if details.purposes is not None and not details.purposes & {name, "any"}:
+    if not is_for(details, name):
         message = f"{where} may not issue for {name}s by its extended key usage"
         yield Finding(message, "Use another CA, or one without extended key usage.")
 

@@ -14,8 +14,18 @@ from nodemcu_tls_build.certs.finding import Finding, explain_findings
 from nodemcu_tls_build.certs.key_kind import describe_key
 from nodemcu_tls_build.certs.keys import AskPassphrase, encode_key, get_spki, open_key
 from nodemcu_tls_build.certs.readable import NEWEST, check_readable
-from nodemcu_tls_build.certs.strength import check_digest, check_strength
-from nodemcu_tls_build.certs.usage import check_dates, check_purpose, check_signing
+from nodemcu_tls_build.certs.strength import (
+    check_curve,
+    check_digest,
+    check_signature_kind,
+    check_strength,
+)
+from nodemcu_tls_build.certs.usage import (
+    check_dates,
+    check_path_lengths,
+    check_purpose,
+    check_signing,
+)
 from nodemcu_tls_build.errors import CertificateError
 
 _CERT_HINT = "Give the certificate: a block from BEGIN CERTIFICATE to END CERTIFICATE, or DER."
@@ -133,9 +143,12 @@ def _check_client(path: Path, certificates: Sequence[Details], now: datetime) ->
         yield Finding(f"{where} is that of a CA, whose key does not belong on a device", _DEVICE)
     yield from check_purpose(own, where, "client")
     yield from check_signing(own, where)
-    for number, one in enumerate(certificates, 1):
-        its_name = f"{path}: certificate {number} ({one.subject})"
+    names = [f"{path}: certificate {n} ({one.subject})" for n, one in enumerate(certificates, 1)]
+    yield from check_path_lengths(list(zip(certificates, names, strict=True)))
+    for one, its_name in zip(certificates, names, strict=True):
         if not one.is_self_signed:
             yield from check_digest(one, its_name)
+        yield from check_signature_kind(one, its_name)
         yield from check_strength(one.key, its_name)
+        yield from check_curve(one.key, its_name)
         yield from check_readable(one, its_name, mbedtls=NEWEST)

@@ -6,6 +6,7 @@ umask 077; openssl cms -decrypt -binary -inform DER -in FILE.cms -inkey KEY -out
 
 from __future__ import annotations
 
+import shlex
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -65,7 +66,7 @@ def load_recipient(path: Path) -> Sealer:
     if b"PRIVATE KEY-----" in data:
         raise CertificateError(
             f"{path} is a private key: keep it away from here",
-            f"Give its public half: openssl pkey -in {path} -pubout",
+            f"Give its public half: openssl pkey -in {shlex.quote(str(path))} -pubout",
         )
     data = _decode(data)
     certificate = _load_certificate(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from cryptography import x509
@@ -9,10 +10,12 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from nodemcu_tls_build.certs.issue import PublicKey
-from nodemcu_tls_build.certs.strength import MIN_RSA_BITS
+from nodemcu_tls_build.certs.key_kind import describe_key
+from nodemcu_tls_build.certs.strength import MIN_RSA_BITS, check_curve
 from nodemcu_tls_build.files import read_file
 
 _MAX_REQUEST = 64 * 1024
+_BLOCK = re.compile(rb"^\s*-----BEGIN [A-Z ]*CERTIFICATE REQUEST-----", re.MULTILINE)
 _BROKEN_DIGESTS = {"md5": "MD5", "sha1": "SHA-1"}
 
 
@@ -22,6 +25,8 @@ def load_request(path: Path) -> PublicKey:
         data = read_file(path, _MAX_REQUEST)
     except OSError as error:
         raise ValueError(f"cannot read the request {path}: {error.strerror}") from error
+    if (count := len(_BLOCK.findall(data))) > 1:
+        raise ValueError(f"{path} holds {count} certificate requests, a device has one")
     try:
         load = x509.load_pem_x509_csr if b"-----BEGIN" in data else x509.load_der_x509_csr
         request = load(data)
@@ -37,6 +42,8 @@ def load_request(path: Path) -> PublicKey:
     if not is_signed:
         raise ValueError(f"the request {path} is not signed with its own key")
     if isinstance(key, ec.EllipticCurvePublicKey):
+        for finding in check_curve(describe_key(key), f"the request {path}"):
+            raise ValueError(finding.message)
         return key
     if isinstance(key, rsa.RSAPublicKey) and key.key_size >= MIN_RSA_BITS:
         return key

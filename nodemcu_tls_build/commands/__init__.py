@@ -38,6 +38,19 @@ def baud_option(command: F) -> F:
     )(command)
 
 
+class FilePath(click.Path):
+    """A path of a file or directory; what it is, and whether it can be read, is found out later."""
+
+    def __init__(self) -> None:
+        super().__init__(readable=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse an empty text, which would be the current directory."""
+        if value == "":
+            self.fail("the path is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def set_option(command: F) -> F:
     """Add `--set`, any number of times, as `settings`."""
     return click.option(

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import click
 
-from nodemcu_tls_build.commands import json_option
+from nodemcu_tls_build.commands import FilePath, json_option
 from nodemcu_tls_build.commands.passphrase import make_ask, passphrase_option
 
-_FILE = click.Path(path_type=Path)
+_FILE = FilePath()
 
 
 @click.command()
@@ -93,9 +93,10 @@ def fleet(  # noqa: PLR0913, PLR0917 -- one parameter an option
 ) -> None:
     """Make a key, a certificate and a store image for each device of a list.
 
-    DIR/manifest.jsonl gets a line for each: device, subject, serial number, fingerprint, file and
-    its SHA-256. What is in it already is not issued again, so an interrupted run is simply
-    repeated, with the same options. The whole list is checked before anything is issued.
+    DIR/manifest.jsonl gets a line for each: device, subject, serial number, fingerprint, public
+    key and file with their SHA-256. What is in it already is not issued again, so an interrupted
+    run is simply repeated, with the same options. The whole list is checked before anything is
+    issued.
 
     A row with a file in the column `csr`, beside the list, gets a certificate for that request,
     and no key is made.

@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 
 import click
 
+from nodemcu_tls_build.commands import FilePath
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 _MAX_BYTES = 4096
@@ -25,7 +27,7 @@ def passphrase_option(command: F) -> F:
     return click.option(
         "--passphrase-file",
         "passphrase_path",
-        type=click.Path(path_type=Path),
+        type=FilePath(),
         metavar="FILE",
         help="The key's passphrase, one line; it is asked for when there is none.",
     )(command)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nodemcu_tls_build.commands import baud_option, json_option
+from nodemcu_tls_build.commands import FilePath, baud_option, json_option
 from nodemcu_tls_build.commands.passphrase import make_ask, passphrase_option
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nodemcu_tls_build.provision.layout import Format
     from nodemcu_tls_build.provision.result import Provisioned, Stored
 
-_FILE = click.Path(path_type=Path)
+_FILE = FilePath()
 _FORMATS = click.Choice(["ntls", "nodemcu"])
 _format_option = click.option(
     "--format",
@@ -150,9 +150,9 @@ def show(  # noqa: PLR0913, PLR0917 -- one parameter an option
     chosen = Format(layout)
     path = flash_path or (Path(source) if source and _is_file(source) else None)
     if path:
-        from nodemcu_tls_build.provision.flash_file import read_stored
+        from nodemcu_tls_build.provision.flash_file import SHOW, read_stored
 
-        stored = read_stored(path, chosen)
+        stored = read_stored(path, chosen, SHOW)
     else:
         stored = _read_port(source, baud, chosen, quiet=as_json)
     _show_stored(stored, as_json=as_json)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import os
 import select
+import signal
 import subprocess
 import termios
 import time
@@ -20,6 +22,9 @@ READER_GONE = 141  # as a shell shows a program that SIGPIPE ended
 _END_OF_INPUT = b"\x04"  # ends the firmware's prompt
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 _PATIENCE = 2.0  # seconds for the emulator to end when asked to
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+_libc = ctypes.CDLL(None)
 
 
 def run_console(
@@ -28,11 +33,13 @@ def run_console(
     uses_input: bool,
     timeout: float | None,
     on_warning: Callable[[str], None],
+    descriptors: Sequence[int] = (),
 ) -> int:
     """Run the emulator to its end and return its exit code, or 124 after `timeout` seconds.
 
     Its console is standard output and, with `uses_input`, standard input: a terminal is handed
-    over as it is and put back as it was; other input is passed on and ended with a ^D. Raises
+    over as it is and put back as it was; other input is passed on and ended with a ^D. It gets
+    open `descriptors` under their own numbers, and ends with this process at the latest. Raises
     ToolFailed when the emulator itself, rather than the firmware in it, failed.
     """
     terminal = uses_input and os.isatty(_STDIN)
@@ -40,7 +47,13 @@ def run_console(
     stdin = None if terminal else subprocess.PIPE if piped else subprocess.DEVNULL
     with _keep_terminal():
         try:
-            process = subprocess.Popen(command, stdin=stdin, stderr=subprocess.PIPE)
+            process = subprocess.Popen(
+                command,
+                stdin=stdin,
+                stderr=subprocess.PIPE,
+                pass_fds=descriptors,
+                preexec_fn=die_with_parent,  # noqa: PLW1509 -- there are no threads
+            )
         except OSError as error:
             raise ToolNotFound(
                 f"{command[0]} cannot be started: {error.strerror}",
@@ -52,6 +65,11 @@ def run_console(
             _stop(process)
     check_end(command, code, messages, on_warning)
     return code
+
+
+def die_with_parent() -> None:
+    """Have this process, which is to become the emulator, killed when its parent ends."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class _Input:

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import select
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 
-from nodemcu_tls_build.emulator.console import check_end
+from nodemcu_tls_build.emulator.console import check_end, die_with_parent
 from nodemcu_tls_build.errors import ToolNotFound
 
 CONSOLE_BAUD = 115200  # the firmware's, whatever the host has
 _INPUT_LIMIT = 64 * 1024  # bytes that wait for a firmware that does not read; more are lost
 _MESSAGES_LIMIT = 16 * 1024
 _CHUNK = 16 * 1024
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _REFUSED = b"boot: refused: "  # app/boot/boot.c, before anything else
 _REFUSED_CODE = 3
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-
-_libc = ctypes.CDLL(None)
 
 
 class Guest:
@@ -47,7 +43,7 @@ class Guest:
                     stderr=subprocess.PIPE,
                     bufsize=0,
                     process_group=0,  # ^C on the terminal is for this process, which ends it
-                    preexec_fn=_die_with_parent,  # noqa: PLW1509 -- there are no threads
+                    preexec_fn=_prepare,  # noqa: PLW1509 -- there are no threads
                 )
         except OSError as error:
             raise ToolNotFound(
@@ -145,6 +141,6 @@ def _hold_signals() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _die_with_parent() -> None:
+def _prepare() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import ipaddress
+import os
 import re
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from nodemcu_tls_build.build_output import BuildOutput, load_build_output
 from nodemcu_tls_build.emulator.console import run_console
 from nodemcu_tls_build.emulator.flash_file import FlashFile
 from nodemcu_tls_build.errors import BuildError, ConfigError, ImageError
-from nodemcu_tls_build.files import explain_write_error, stage_file
+from nodemcu_tls_build.files import explain_write_error
 from nodemcu_tls_build.image import pad_to_flash
 from nodemcu_tls_build.memmap import FLASH_WINDOW
 from nodemcu_tls_build.toolchain import find_qemu
@@ -72,11 +72,9 @@ def run_image(request: RunRequest, *, on_warning: Callable[[str], None]) -> int:
     if request.script_path:
         _check_script(request.script_path)
     qemu_path = find_qemu()
-    if request.flash_path:
-        holder = _open_kept_flash(request.flash_path, flash)
-    else:
-        holder = _make_private_flash(flash)
-    with holder as flash_path:
+    kept = request.flash_path
+    with _open_kept_flash(kept, flash) if kept else _make_private_flash(flash) as held:
+        flash_path, descriptors = held
         _warn_of_other_build(flash_path, output, on_warning)
         setup = Setup(
             rom_path,
@@ -91,6 +89,7 @@ def run_image(request: RunRequest, *, on_warning: Callable[[str], None]) -> int:
             uses_input=request.script_path is None,
             timeout=request.timeout,
             on_warning=on_warning,
+            descriptors=descriptors,
         )
 
 
@@ -193,18 +192,24 @@ def _warn_of_other_build(
 
 
 @contextlib.contextmanager
-def _make_private_flash(flash: bytes) -> Iterator[Path]:
+def _make_private_flash(flash: bytes) -> Iterator[tuple[Path, tuple[int, ...]]]:
+    """Hold a copy in memory: it may have a private key in it, and is gone however this ends.
+
+    Yields its path, the same here and in the emulator, and the descriptors to hand over for that.
+    """
     with contextlib.ExitStack() as stack:
         try:
-            temp_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="nodemcu-tls-"))
-            flash_path = Path(temp_dir) / "flash.bin"
-            stage_file(flash_path, flash, mode=0o600)  # it may have been provisioned
+            descriptor = os.memfd_create("nodemcu-tls-flash")
+            stack.callback(os.close, descriptor)
+            view = memoryview(flash)
+            while view:
+                view = view[os.write(descriptor, view) :]
         except OSError as error:
-            raise explain_write_error(Path(tempfile.gettempdir()), error) from error
-        yield flash_path
+            raise explain_write_error(Path("a copy of the flash in memory"), error) from error
+        yield Path(f"/proc/self/fd/{descriptor}"), (descriptor,)
 
 
 @contextlib.contextmanager
-def _open_kept_flash(path: Path, flash: bytes) -> Iterator[Path]:
+def _open_kept_flash(path: Path, flash: bytes) -> Iterator[tuple[Path, tuple[int, ...]]]:
     with contextlib.closing(FlashFile(path, flash)):
-        yield path.absolute()
+        yield path.absolute(), ()

@@ -6,8 +6,10 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 from nodemcu_tls_build.certs.issue import (
     Issued,
@@ -24,7 +26,8 @@ from nodemcu_tls_build.certs.stored import read_store
 from nodemcu_tls_build.certs.subject import SubjectTemplate
 from nodemcu_tls_build.errors import OutputError
 from nodemcu_tls_build.files import read_file, stage_file
-from nodemcu_tls_build.fleet.manifest import find_staged
+from nodemcu_tls_build.fleet.manifest import find_staged, load_devices
+from nodemcu_tls_build.fleet.names import Names
 from nodemcu_tls_build.fleet.options import Options
 from nodemcu_tls_build.fleet.table import CSR, Row
 
@@ -74,15 +77,30 @@ class Recipe:
         Raises ValueError saying why nothing can be made for the row.
         """
         subject = self.template.make(row.values).public_bytes()
-        request = self.find_request(row)
-        if request:
-            return sha256(get_spki(load_request(request))).hexdigest()
+        if self.find_request(row):
+            return self.find_key(row)
         if len(subject) > self.most_subject:
             raise ValueError(
                 f"its certificates and key would take {ROOM + len(subject) - self.most_subject:,} "
                 f"bytes in flash, their sector holds {ROOM:,}"
             )
         return None
+
+    def find_key(self, row: Row) -> str | None:
+        """Return a digest of the key in a row's request, None when there is no request.
+
+        That of a device which has its certificate may be gone. Raises ValueError saying why it
+        cannot be used.
+        """
+        request = self.find_request(row)
+        if request is None or (not os.path.lexists(request) and row.device in self._devices):
+            return None
+        return _digest(get_spki(load_request(request)))
+
+    @cached_property
+    def _devices(self) -> Names:
+        """Return those of earlier runs."""
+        return load_devices(self.directory)
 
 
 @dataclass(frozen=True)
@@ -92,6 +110,14 @@ class Made:
     line: str
     file: str
     adopted: bool = False
+
+
+class _Found(NamedTuple):
+    """What a device gets: a certificate, the digest of its public key, and the file's bytes."""
+
+    issued: Issued
+    public_key: str
+    data: bytes
 
 
 def make_devices(recipe: Recipe, rows: list[Row]) -> Iterator[Made]:
@@ -107,10 +133,12 @@ def make_devices(recipe: Recipe, rows: list[Row]) -> Iterator[Made]:
         found = _adopt(recipe, row, path) if is_there else _make(recipe, row)
         if found is None:
             raise OutputError(f"{path} is there, and was not a moment ago", "Move it away.")
-        issued, data = found
+        mode = 0o600 if path.suffix == ".bin" else 0o644
         if not is_there:
-            stage_file(find_staged(path), data, mode=0o600 if path.suffix == ".bin" else 0o644)
-        line = _write_line(row, recipe.name_subject(row), issued, file, data)
+            stage_file(find_staged(path), found.data, mode=mode)
+        elif path.suffix == ".bin":
+            path.chmod(mode)
+        line = _write_line(row, recipe.name_subject(row), found, file)
         yield Made(line, file, adopted=is_there)
 
 
@@ -125,20 +153,23 @@ def find_stray(recipe: Recipe, row: Row) -> str | None:
     return None
 
 
-def _make(recipe: Recipe, row: Row) -> tuple[Issued, bytes]:
+def _make(recipe: Recipe, row: Row) -> _Found:
     subject = recipe.template.make(row.values)
     request = recipe.find_request(row)
     if request:
-        issued = recipe.issuer.issue(subject, load_request(request))
-        return issued, make_pem_chain((issued.der, *recipe.issuer.chain))
+        public_key = load_request(request)
+        issued = recipe.issuer.issue(subject, public_key)
+        data = make_pem_chain((issued.der, *recipe.issuer.chain))
+        return _Found(issued, _digest(get_spki(public_key)), data)
     public_key, key = make_key()
     issued = recipe.issuer.issue(subject, public_key)
     credentials = Credentials(recipe.ca, (issued.der, *recipe.issuer.chain), key)
     store = make_store(credentials)
-    return issued, recipe.sealer.seal(store) if recipe.sealer else store
+    data = recipe.sealer.seal(store) if recipe.sealer else store
+    return _Found(issued, _digest(get_spki(public_key)), data)
 
 
-def _adopt(recipe: Recipe, row: Row, path: Path) -> tuple[Issued, bytes] | None:
+def _adopt(recipe: Recipe, row: Row, path: Path) -> _Found | None:
     """Return what a file without a line holds if it is what would be made, and can be read."""
     try:
         data = read_file(path, max(STORE_SIZE, _MAX_PEM))
@@ -158,16 +189,21 @@ def _adopt(recipe: Recipe, row: Row, path: Path) -> tuple[Issued, bytes] | None:
     if not chain or chain[1:] != recipe.issuer.chain:
         return None
     issued = recipe.issuer.find_issued(chain[0], recipe.template.make(row.values), spki)
-    return (issued, data) if issued else None
+    return _Found(issued, _digest(spki), data) if issued else None
 
 
-def _write_line(row: Row, subject: str, issued: Issued, file: str, data: bytes) -> str:
+def _write_line(row: Row, subject: str, found: _Found, file: str) -> str:
     entry = {
         "device": row.device,
         "subject": subject,
-        "serial_number": issued.serial_number,
-        "fingerprint": issued.fingerprint,
+        "serial_number": found.issued.serial_number,
+        "fingerprint": found.issued.fingerprint,
+        "public_key": found.public_key,
         "file": file,
-        "sha256": sha256(data).hexdigest(),
+        "sha256": _digest(found.data),
     }
     return json.dumps(entry, ensure_ascii=False)
+
+
+def _digest(data: bytes) -> str:
+    return sha256(data).hexdigest()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from nodemcu_tls_build.fleet.problems import shorten
 
 MANIFEST = "manifest.jsonl"
 _LIBC = ctypes.CDLL(None, use_errno=True)
+_DAMAGED = "Take those lines out: what their devices have is taken over where it can be read."
+_LACKING = "Put the files back, or take those lines out to have the devices issued anew."
 _MAX_LINE = 64 * 1024
 
 
@@ -46,24 +48,24 @@ class Manifest:
         OutputError for a manifest that cannot be gone on with.
         """
         self._drop_torn_line()
-        self.devices, self._issued = Names(), Names()
+        self.devices, self.keys, self._issued = Names(), Names(), Names()
         for entry in self._check_lines():
             self.devices.add(entry["device"])
+            self.keys.add(entry["public_key"])
             self._issued.add(_join(entry["device"], entry["file"], entry["subject"]))
+            self._issued.add(_join(entry["device"], entry["public_key"]))
 
     def has_issued(self, device: str, file: str, subject: str) -> bool:
         """Tell whether the device was issued that file, with a certificate for that subject."""
         return _join(device, file, subject) in self._issued
 
-    def find(self, devices: Set[str]) -> dict[str, str]:
-        """Return what some devices were issued, for people."""
-        with self.path.open("rb") as file:
-            entries = (entry for line in file if (entry := _parse(line)))
-            return {
-                entry["device"]: f"{entry['subject']} in {entry['file']}"
-                for entry in entries
-                if entry["device"] in devices
-            }
+    def has_key(self, device: str, public_key: str) -> bool:
+        """Tell whether the device's certificate is for the key with that digest."""
+        return _join(device, public_key) in self._issued
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        """Yield what each line says."""
+        return _read(self.path)
 
     def close(self) -> None:
         """Close the file."""
@@ -109,20 +111,23 @@ class Manifest:
     def _check_lines(self) -> Iterator[dict[str, Any]]:
         """Yield what each line says; give files their names that wait for them."""
         problems: list[str] = []
+        hints: dict[str, None] = {}
         with self.path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 entry = _parse(line)
                 if entry is None:
-                    problems.append(f"line {number} is damaged")
+                    problems.append(f"line {number} {_explain(line)}")
+                    hints[_DAMAGED] = None
                     continue
                 yield entry
                 if not self._has_file(entry):
                     name = f"the device {entry['device']!r} lacks its file, {entry['file']}"
                     problems.append(f"line {number}: {name}")
+                    hints[_LACKING] = None
         if problems:
             raise OutputError(
                 "\n  - ".join([f"{self.path} cannot be gone on with:", *shorten(problems)]),
-                "Put the files back, or take those lines out to have the devices issued anew.",
+                " ".join(hints),
             )
 
     def _has_file(self, entry: dict[str, Any]) -> bool:
@@ -136,13 +141,30 @@ class Manifest:
         return True
 
 
+def load_devices(directory: Path) -> Names:
+    """Return which devices the manifest in a directory has, as far as it can be read."""
+    try:
+        return Names(entry["device"] for entry in _read(directory / MANIFEST))
+    except OSError:
+        return Names()
+
+
 def find_staged(path: Path) -> Path:
     """Return the name that a file has until it is in the manifest."""
     return path.with_name(f".{path.name}.part")
 
 
-def _join(device: str, file: str, subject: str) -> str:
-    return f"{device}\0{file}\0{subject}"
+def _read(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open("rb") as file:
+        yield from (entry for line in file if (entry := _parse(line)))
+
+
+def _join(*parts: str) -> str:
+    return "\0".join(parts)
+
+
+def _explain(line: bytes) -> str:
+    return "is damaged" if line.strip() else "is empty"
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
@@ -150,7 +172,7 @@ def _parse(line: bytes) -> dict[str, Any] | None:
         entry = json.loads(line)
     except ValueError:
         return None
-    keys = ("device", "subject", "file", "sha256")
+    keys = ("device", "subject", "public_key", "file", "sha256")
     is_entry = isinstance(entry, dict) and all(isinstance(entry.get(key), str) for key in keys)
     if not is_entry or Path(entry["file"]).is_absolute() or ".." in Path(entry["file"]).parts:
         return None

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nodemcu_tls_build.errors import ConfigError, OutputError
-from nodemcu_tls_build.files import read_file, write_file
+from nodemcu_tls_build.files import read_file, remove_leftovers, write_file
 
 _NAME = "fleet.json"
 _MAX_BYTES = 64 * 1024
@@ -42,7 +42,8 @@ def check_options(directory: Path, options: Options) -> None:
 
 
 def keep_options(directory: Path, options: Options) -> None:
-    """Write down what the fleet is begun with; raise OutputError."""
+    """Write down what the fleet is begun with, which nobody else does now; raise OutputError."""
+    remove_leftovers(directory / _NAME)
     write_file(directory / _NAME, json.dumps(options, ensure_ascii=False, indent=2) + "\n")
 
 

@@ -37,9 +37,10 @@ def copy_list(path: Path) -> BinaryIO:
 
 
 def read_records(file: BinaryIO) -> Iterator[tuple[list[str], str | None]]:
-    """Yield the values of each record from the first on, or what is wrong with it.
+    """Yield the values of each record from the first on, or what is wrong with its form.
 
-    What follows one that cannot be split into values is not read.
+    What follows one that cannot be split into values is not read. What `check_text` says of the
+    values is for their user to ask.
     """
     # Of its own, so that it may be closed whenever; only the position is that of all readers.
     descriptor = os.dup(file.fileno())
@@ -55,7 +56,17 @@ def read_records(file: BinaryIO) -> Iterator[tuple[list[str], str | None]]:
             except csv.Error as error:
                 yield [], _explain(error)
                 return  # where the next one begins is not known
-            yield values, _check_text("".join(values))
+            yield values, None
+
+
+def check_text(text: str) -> str | None:
+    """Return why a value cannot be used, to be said behind its name."""
+    if text.isprintable():
+        return None
+    if _UNDECODED.search(text):
+        return "is not UTF-8"
+    stray = next(character for character in text if not character.isprintable())
+    return f"has a character in it that cannot be printed, U+{ord(stray):04X}"
 
 
 def _read_pieces(path: Path) -> Iterator[bytes]:
@@ -76,12 +87,3 @@ def _explain(error: csv.Error) -> str:
     if "expected after" in reason:
         return "a value has something behind its closing quote"
     return reason
-
-
-def _check_text(text: str) -> str | None:
-    if text.isprintable():
-        return None
-    if _UNDECODED.search(text):
-        return "it is not UTF-8"
-    stray = next(character for character in text if not character.isprintable())
-    return f"it has a character in it that cannot be printed, U+{ord(stray):04X}"

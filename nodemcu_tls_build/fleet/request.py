@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +17,7 @@ from nodemcu_tls_build.certs.seal import load_recipient
 from nodemcu_tls_build.certs.store import RECORD
 from nodemcu_tls_build.certs.store_write import ROOM, Credentials
 from nodemcu_tls_build.certs.subject import SubjectTemplate
+from nodemcu_tls_build.errors import ConfigError
 from nodemcu_tls_build.fleet.make import Recipe
 from nodemcu_tls_build.fleet.table import Table, load_table
 
@@ -41,7 +44,7 @@ def prepare_fleet(request: FleetRequest, *, ask_passphrase: AskPassphrase) -> tu
     now = datetime.now(UTC)
     template = SubjectTemplate(request.subject)
     issuer = _load_issuer(request, now, ask_passphrase)
-    ca = load_ca_file(request.ca_path, now=now).der if request.ca_path else ()
+    ca = load_ca_file(request.ca_path, now=now, allow_pipe=True).der if request.ca_path else ()
     sealer = load_recipient(request.recipient_path) if request.recipient_path else None
     recipe = Recipe(
         directory=request.out_dir,
@@ -60,12 +63,27 @@ def prepare_fleet(request: FleetRequest, *, ask_passphrase: AskPassphrase) -> tu
         sealer=sealer,
     )
     Credentials(recipe.ca).make_records(0)
-    return recipe, load_table(request.csv_path, template.columns, recipe.check)
+    table = load_table(request.csv_path, template.columns, recipe.check)
+    if table.count > 1 and not template.columns:
+        raise ConfigError(
+            f"every device would have the same subject, {request.subject}",
+            "Name a column in the template: CN={device}.",
+        )
+    return recipe, table
 
 
 def _find_request_dir(csv_path: Path) -> Path:
-    """Return where requests lie: beside the list, or here for one that comes through a pipe."""
-    return Path() if csv_path.is_relative_to("/dev") else csv_path.parent
+    """Return where requests lie: beside the list, or here for one that lies nowhere.
+
+    That is a pipe, or a file without a name any more, such as a shell's here-document.
+    """
+    path = Path(os.path.realpath(csv_path))
+    try:
+        status = csv_path.stat()
+        is_there = stat.S_ISREG(status.st_mode) and os.path.samestat(status, path.stat())
+    except OSError:
+        is_there = False
+    return path.parent if is_there else Path()
 
 
 def _list_digests(certificates: Sequence[bytes]) -> list[str]:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from nodemcu_tls_build.errors import ConfigError
 from nodemcu_tls_build.fleet.names import Names, pick
 from nodemcu_tls_build.fleet.problems import shorten
-from nodemcu_tls_build.fleet.records import copy_list, read_records
+from nodemcu_tls_build.fleet.records import check_text, copy_list, read_records
 
 DEVICE, CSR = "device", "csr"
 _MAX_NAME = 200  # bytes of a file's name; the system's limit is 255
@@ -43,27 +43,36 @@ class Row:
         return f"%2E{name[1:]}" if name.startswith(".") else name
 
 
+@dataclass(frozen=True)
+class _Columns:
+    """The columns of a list up to the last one that has a name, and those that are used."""
+
+    names: tuple[str, ...]
+    used: frozenset[str]
+
+
 class Table:
-    """A list of devices that was found to be right: its columns, and how many rows it has.
+    """A list of devices that was found to be right, and how many rows it has.
 
     It is a copy, which nobody changes any more.
     """
 
-    def __init__(self, path: Path, copy: BinaryIO, columns: tuple[str, ...], count: int) -> None:
+    def __init__(self, path: Path, copy: BinaryIO, columns: _Columns, count: int) -> None:
         self.path = path
-        self.columns = columns
         self.count = count
         self._copy = copy
+        self._columns = columns
 
     def rows(self) -> Iterator[Row]:
         """Read the rows one after another, one reader at a time."""
-        return (row for row, _ in _read_rows(self._copy, self.columns) if row)
+        return (row for row, _ in _read_rows(self._copy, self._columns) if row)
 
 
 def load_table(path: Path, needed: Sequence[str], check: Check) -> Table:
     """Look through a file or pipe; raise ConfigError with every problem, each with its row.
 
-    `needed` are columns that it must have. `check` says what is wrong with the values of a row.
+    `needed` are columns that it must have; of the others only `csr` is looked at. `check` says
+    what is wrong with the values of a row.
     """
     copy = copy_list(path)
     columns, problems = _check_columns(copy, needed)
@@ -93,25 +102,37 @@ def load_table(path: Path, needed: Sequence[str], check: Check) -> Table:
     return Table(path, copy, columns, len(devices))
 
 
-def _check_columns(copy: BinaryIO, needed: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
+def _check_columns(copy: BinaryIO, needed: Sequence[str]) -> tuple[_Columns, list[str]]:
     columns, problem = next(read_records(copy), ([], None))
+    columns = _cut(columns, 0)
+    used = frozenset([DEVICE, CSR, *needed])
+    found = _Columns(tuple(columns), used)
     text = "".join(columns)
+    missing = [name for name in dict.fromkeys([DEVICE, *needed]) if name not in columns]
     if "PRIVATE KEY" in text:
         problem = "this is a private key, and no list of devices"
     elif not problem and not text:
         problem = "it is empty; the first row names the columns, one of them `device`"
     elif len(columns) == 1 and re.search("[;\t]", text):
         problem = "columns are separated by commas, not by semicolons or tabs"
+    elif missing and (reason := check_text(text)):
+        problem = f"it {reason}"
     if problem:
-        return (), [f"row 1: {problem}"]
+        return found, [f"row 1: {problem}"]
     problems = [
-        f"row 1: there is no column {name!r}; there are: {_show(columns)}"
-        for name in dict.fromkeys([DEVICE, *needed])
-        if name not in columns
+        f"row 1: there is no column {name!r}; there are: {_show(columns)}" for name in missing
     ]
-    doubled = [name for name in dict.fromkeys(columns) if columns.count(name) > 1]
+    doubled = [name for name in dict.fromkeys(columns) if columns.count(name) > 1 and name in used]
     problems += [f"row 1: the column {_shorten(name)!r} is there twice" for name in doubled]
-    return tuple(columns), problems
+    return found, problems
+
+
+def _cut(values: list[str], count: int) -> list[str]:
+    """Leave out the empty values at the end, such as spreadsheets add, down to so many."""
+    length = len(values)
+    while length > count and not values[length - 1]:
+        length -= 1
+    return values[:length]
 
 
 def _show(columns: Sequence[str]) -> str:
@@ -123,14 +144,26 @@ def _shorten(name: str) -> str:
     return name if len(name) <= _MAX_COLUMN else f"{name[:_MAX_COLUMN]}..."
 
 
-def _read_rows(copy: BinaryIO, columns: tuple[str, ...]) -> Iterator[tuple[Row | None, str | None]]:
+def _read_rows(copy: BinaryIO, columns: _Columns) -> Iterator[tuple[Row | None, str | None]]:
     """Yield each row, or what is wrong with it; empty ones are left out."""
     for number, (values, problem) in enumerate(read_records(copy), 1):
         if number == 1 or not (problem or any(values)):
             continue
-        row = Row(number, dict(zip(columns, values, strict=False)))
-        reason = problem or _check_count(values, columns) or _check_device(row)
+        cells = _cut(values, len(columns.names))
+        pairs = zip(columns.names, cells, strict=False)
+        row = Row(number, {name: value for name, value in pairs if name in columns.used})
+        reason = (
+            problem
+            or _check_count(cells, columns.names)
+            or _check_values(row)
+            or _check_device(row)
+        )
         yield (None, f"row {number}: {reason}") if reason else (row, None)
+
+
+def _check_values(row: Row) -> str | None:
+    reasons = ((name, check_text(value)) for name, value in row.values.items())
+    return next((f"the column {name!r} {reason}" for name, reason in reasons if reason), None)
 
 
 def _check_count(values: Sequence[str], columns: Sequence[str]) -> str | None:
@@ -151,7 +184,7 @@ def _check_device(row: Row) -> str | None:
     return None
 
 
-def _find_double_devices(copy: BinaryIO, columns: tuple[str, ...], devices: Names) -> Iterator[str]:
+def _find_double_devices(copy: BinaryIO, columns: _Columns, devices: Names) -> Iterator[str]:
     if digests := devices.find_doubled():
         names = ((row.device, row.number) for row, _ in _read_rows(copy, columns) if row)
         for name, number, first in _find_doubles(names, digests):
@@ -159,7 +192,7 @@ def _find_double_devices(copy: BinaryIO, columns: tuple[str, ...], devices: Name
 
 
 def _find_double_keys(
-    copy: BinaryIO, columns: tuple[str, ...], keys: Names, check: Check
+    copy: BinaryIO, columns: _Columns, keys: Names, check: Check
 ) -> Iterator[str]:
     if digests := keys.find_doubled():
         rows = (row for row, _ in _read_rows(copy, columns) if row)

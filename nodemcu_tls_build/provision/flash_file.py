@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from nodemcu_tls_build.certs.seal import is_sealed
@@ -36,6 +38,19 @@ _NOTE = 64  # bytes that the note of the build id fits into
 _FLASH_HINT = "Name the flash.bin of a build, or a flash that `nodemcu-tls run --flash` keeps."
 
 
+@dataclass(frozen=True)
+class Use:
+    """What a file is read for: the command that takes it, and what to give it."""
+
+    command: str
+    hint: str
+
+
+SHOW = Use("provision show", "Name a flash image, such as a build's flash.bin, or a store image.")
+STORE = Use("provision PORT --store", "Name a store image, such as one of a fleet's.")
+_FLASH = Use(STORE.command, _FLASH_HINT)
+
+
 def provision_flash_file(path: Path, credentials: Credentials, layout: Format) -> Provisioned:
     """Put the credentials into a flash image, which grows to the whole flash; the rest stays.
 
@@ -45,7 +60,7 @@ def provision_flash_file(path: Path, credentials: Credentials, layout: Format) -
     path = _follow(path)
     with _hold(path):
         remove_leftovers(path)
-        flash, stored = _load(path, layout)
+        flash, stored = _find(path, _read(path, _FLASH), layout, _FLASH)
         start = stored.offset or 0
         check_place(layout, stored.store, _find_firmware(flash), str(path))
         store = layout.update(stored.store, credentials)
@@ -61,17 +76,16 @@ def make_store_file(
 
     Another file stays unless `force` is given. Raises OutputError and CertificateError.
     """
+    if path.exists() and not path.is_file():  # before links are followed: to a pipe, by no path
+        raise OutputError(
+            f"{path} is not a regular file: it is not replaced", "Choose another name."
+        )
     path = _follow(path)
     store = layout.update(layout.erased, credentials)
-    if os.path.lexists(path):
-        if not path.is_file():
-            raise OutputError(
-                f"{path} is not a regular file: it is not replaced", "Choose another name."
-            )
-        if not force and not _is_that(path, store):
-            raise OutputError(
-                f"{path} exists already", "Give --force to replace it, or choose another name."
-            )
+    if path.exists() and not force and not _is_that(path, store):
+        raise OutputError(
+            f"{path} exists already", "Give --force to replace it, or choose another name."
+        )
     if not path.parent.is_dir():
         raise OutputError(
             f"cannot write {path}: there is no directory {path.parent}", "Make it first."
@@ -80,9 +94,12 @@ def make_store_file(
     return Provisioned(layout.erased, Stored(str(path), layout, None, store))
 
 
-def read_stored(path: Path, layout: Format) -> Stored:
-    """Return the credentials in a file, of a whole flash or of their own; raise ImageError."""
-    data = _read(path)
+def read_stored(path: Path, layout: Format, use: Use) -> Stored:
+    """Return the credentials in a file or a pipe, of a whole flash or of their own.
+
+    Raises ImageError.
+    """
+    data = _read(path, use, allow_pipe=True)
     if data[0] != MAGIC:
         if len(data) == layout.size:
             return Stored(str(path), layout, None, data)
@@ -93,16 +110,15 @@ def read_stored(path: Path, layout: Format) -> Stored:
                     f"the format {other}",
                     f"`nodemcu-tls provision show --format {other}` reads it.",
                 )
-    return _load(path, layout)[1]
+    return _find(path, data, layout, use)[1]
 
 
-def _load(path: Path, layout: Format) -> tuple[bytes, Stored]:
+def _find(path: Path, data: bytes, layout: Format, use: Use) -> tuple[bytes, Stored]:
     """Return the flash, erased where the file ends too early, and what it stores.
 
     The emulator takes a whole flash; NodeMCU's tools take one that ends with its firmware.
     """
-    data = _read(path)
-    size = _find_size(path, data)
+    size = _find_size(path, data, use)
     start, end = layout.find_place(size)
     if layout is Format.NODEMCU and len(data) < end:
         raise ImageError(
@@ -114,18 +130,18 @@ def _load(path: Path, layout: Format) -> tuple[bytes, Stored]:
     return flash, Stored(str(path), layout, start, flash[start:end])
 
 
-def _find_size(path: Path, data: bytes) -> int:
+def _find_size(path: Path, data: bytes, use: Use) -> int:
     """Return the size of the flash by its header, which the firmware goes by, or the file's."""
     if data[BOOT_OFFSET : BOOT_OFFSET + 1] == bytes([MAGIC]):
         try:
             size = parse_flash_settings(data).size
         except ImageError as error:
-            raise ImageError(f"{path}: {error.message}", _FLASH_HINT) from error
+            raise ImageError(f"{path}: {error.message}", use.hint) from error
         if len(data) <= size or len(data) in FLASH_SIZES.values():
             return size
     elif len(data) in FLASH_SIZES.values():
         return len(data)
-    raise ImageError(f"{path} is not a flash image: it has {len(data):,} bytes", _FLASH_HINT)
+    raise ImageError(f"{path} is not a flash image: it has {len(data):,} bytes", use.hint)
 
 
 def _find_firmware(flash: bytes) -> Firmware:
@@ -133,18 +149,19 @@ def _find_firmware(flash: bytes) -> Firmware:
     return Firmware(flash[BOOT_OFFSET] == MAGIC, build_id)
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, use: Use, *, allow_pipe: bool = False) -> bytes:
     try:
-        data = read_file(path, max(FLASH_SIZES.values()))
+        data = read_file(path, max(FLASH_SIZES.values()), allow_pipe=allow_pipe)
     except OSError as error:
-        raise ImageError(f"cannot read {path}: {error.strerror}", _FLASH_HINT) from error
+        raise ImageError(f"cannot read {path}: {error.strerror}", use.hint) from error
     if not data:
-        raise ImageError(f"{path} is empty", _FLASH_HINT)
+        raise ImageError(f"{path} is empty", use.hint)
     if is_sealed(data):
+        decrypt = "openssl cms -decrypt -binary -inform DER"
         raise ImageError(
             f"{path} is encrypted",
-            "Decrypt it first: umask 077; openssl cms -decrypt -binary -inform DER "
-            f"-in {path} -inkey KEY -out {path.with_suffix('')}",
+            "Decrypt it into a pipe: "
+            f"nodemcu-tls {use.command} <({decrypt} -in {shlex.quote(str(path))} -inkey KEY)",
         )
     return data
 

@@ -11,7 +11,7 @@ from nodemcu_tls_build.certs.keys import AskPassphrase
 from nodemcu_tls_build.certs.pair import load_client_pair
 from nodemcu_tls_build.certs.store_write import Credentials
 from nodemcu_tls_build.errors import CertificateError
-from nodemcu_tls_build.provision.flash_file import read_stored
+from nodemcu_tls_build.provision.flash_file import STORE, read_stored
 from nodemcu_tls_build.provision.layout import Format
 
 
@@ -26,7 +26,7 @@ def load_credentials(
     credentials = Credentials()
     now = datetime.now(UTC)
     if ca_path:
-        bundle = load_ca_file(ca_path, now=now)
+        bundle = load_ca_file(ca_path, now=now, allow_pipe=True)
         credentials = replace(credentials, ca=bundle.der)
     if cert_path and key_path:
         pair = load_client_pair(cert_path, key_path, now=now, ask_passphrase=ask_passphrase)
@@ -36,7 +36,7 @@ def load_credentials(
 
 def load_store(path: Path) -> Credentials:
     """Return what a store image holds, such as one of a fleet's; raise CertificateError."""
-    stored = read_stored(path, Format.NTLS)
+    stored = read_stored(path, Format.NTLS, STORE)
     credentials = stored.layout.read(stored.store)
     if not credentials.sets:
         raise CertificateError(
