@@ -126,6 +126,9 @@ def curve_macros(profile: Profile) -> Iterator[Macro]:
         note = "a weak random source must not give a key away"
         yield chosen("MBEDTLS_ECDSA_DETERMINISTIC", "tls.signatures", "ECDSA", note)
         yield chosen("MBEDTLS_HMAC_DRBG_C", "tls.signatures", "ECDSA", "made deterministic by it")
+        if profile.mbedtls.version == "2.16.3":
+            note = "mbedTLS 2.16 has no ECDSA in TLS without it"
+            yield chosen("MBEDTLS_ECDH_C", "tls.signatures", "ECDSA", note)
 
 
 def _arithmetic_macros(profile: Profile) -> Iterator[Macro]:
