@@ -249,6 +249,23 @@ def test_buffers_that_are_shrunk_have_something_to_lose(tmp_path: Path) -> None:
         assert load_profile(write(tmp_path, text)).tls.idle_buffers == "shrink"
 
 
+ONLY_1_3 = """\
+tls.versions = ["1.3"]
+tls.keep_peer_certificate = true
+tls.max_fragment = "none"
+tls.out_buffer = 512
+"""
+
+
+def test_a_send_buffer_holds_the_hello(tmp_path: Path) -> None:
+    """With the key of TLS 1.3 and a session's ticket, whatever else is in it."""
+    (problem,) = find_problems(tmp_path, ONLY_1_3)
+    told = "with a host name of 64 and a ticket of 224"
+    assert problem == f"6: tls.out_buffer: 512 bytes hold no ClientHello of 564, {told}"
+    assert load_profile(write(tmp_path, f"{HEAD}{ONLY_1_3}tls.resumption = false\n"))
+    assert load_profile(write(tmp_path, f"{HEAD}tls.out_buffer = 512\n"))
+
+
 def test_a_signature_needs_its_curve_and_an_exchange_its_signature(tmp_path: Path) -> None:
     text = 'tls.key_exchanges = ["DHE-RSA"]\ntls.signatures = ["ECDSA"]\ntls.curves = []\n'
     assert find_problems(tmp_path, text) == [
