@@ -32,7 +32,8 @@ def find_conflicts(profile: Profile) -> list[Conflict]:
 
 
 def _key_exchange_conflicts(tls: Tls) -> Iterator[Conflict]:
-    for exchange in tls.key_exchanges:
+    exchanges = tls.key_exchanges if "1.2" in tls.versions else ()  # TLS 1.3 has one of its own
+    for exchange in exchanges:
         signature = exchange.rpartition("-")[2]
         if signature not in tls.signatures:
             yield lacks("key_exchanges", exchange, "signatures", signature)

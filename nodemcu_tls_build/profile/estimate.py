@@ -125,7 +125,8 @@ def _find_costs(
     table: CostTable, key: str, near: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> tuple[Cost, Cost] | None:
     """Return what a setting costs in the preset and in the profile; None when not measured."""
-    there, here = find_cost(table, key, near[key]), find_cost(table, key, settings[key])
+    there = find_cost(table, key, near[key], settings=near)
+    here = find_cost(table, key, settings[key], settings=settings)
     return None if key in table.unmeasured or there is None or here is None else (there, here)
 
 
@@ -142,7 +143,12 @@ def _add_sizes(
     near: Mapping[str, Any],
     settings: Mapping[str, Any],
 ) -> Cost:
-    for key in keys:
+    besides = {
+        variant.key
+        for variant in table.variants
+        if not variant.needs.keys().isdisjoint(keys) and near[variant.key] == settings[variant.key]
+    }
+    for key in (*keys, *sorted(besides)):
         found = _find_costs(table, key, near, settings)
         if found is not None:
             cost = cost + found[1] - found[0]

@@ -107,7 +107,7 @@ def key_macros(profile: Profile) -> Iterator[Macro]:
         yield chosen("MBEDTLS_PKCS1_V15", "tls.signatures", "RSA", "as most certificates have it")
     if "RSA-PSS" in tls.signatures:
         yield chosen("MBEDTLS_PKCS1_V21", "tls.signatures", "RSA-PSS", "the padding of it")
-    if "DHE-RSA" in tls.key_exchanges:
+    if "DHE-RSA" in tls.key_exchanges and "1.2" in tls.versions:
         yield chosen("MBEDTLS_DHM_C", "tls.key_exchanges", "DHE-RSA", "its arithmetic")
 
 
