@@ -107,19 +107,13 @@ BOTH = 'versions = ["1.2", "1.3"]\nkeep_peer_certificate = true\n'
 RSA_ALONE = 'signatures = ["RSA", "RSA-PSS"]\nkey_exchanges = ["ECDHE-RSA"]\n'
 WITH_1_3 = {
     "alone": ("default", ALONE, ("ecdsa", "rsa", "secp384r1")),
-    "both": ("default", BOTH, ("ecdsa", "rsa")),
-    "both, ECDSA": ("ecdsa", BOTH, ("ecdsa",)),
-    "tiny": ("tiny", ALONE, ("ecdsa",)),
+    "both": ("default", BOTH, ("ecdsa", "secp384r1")),
+    "tiny": ("tiny", f"{ALONE}cipher_suites = []\n", ("ecdsa",)),
     "not resumed": ("mqtt", f"{ALONE}resumption = false\n", ("ecdsa", "rsa")),
     "RSA": (
         "default",
         f'{ALONE}{RSA_ALONE}idle_buffers = "release"\nout_buffer = "1KiB"\n',
         ("rsa",),
-    ),
-    "ChaCha20": (
-        "default",
-        f'{ALONE}modes = ["CTR"]\nciphers = ["AES", "CHACHA20-POLY1305"]\n',
-        ("ecdsa",),
     ),
 }
 
