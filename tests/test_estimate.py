@@ -204,7 +204,7 @@ def test_tables_of_aes_in_ram_are_measured_with_their_number() -> None:
     assert estimate("nodemcu", "crypto.aes_tables=ram").cost.dram > four.dram
     args = ["profile", "explain", "default", "crypto.aes_fewer_tables", "--set"]
     told = CliRunner().invoke(cli, [*args, "crypto.aes_tables=ram"]).stdout
-    assert re.search(r"^false \(aes_tables +ram\) .* \+8,752 ", told, re.MULTILINE), told
+    assert re.search(r'^false \(aes_tables "ram"\) +-2,\d+ +\+8,752 ', told, re.MULTILINE), told
 
 
 def test_suggestions_are_for_profiles_that_are_right() -> None:
