@@ -13,7 +13,7 @@ from nodemcu_tls_build.profile.offer import (
     EXTENSIONS,
     RENEGOTIATION_SCSV,
     describe_offer,
-    measure_least_hello,
+    measure_hello,
 )
 
 _TLS_1_2 = 0x0303
@@ -118,9 +118,7 @@ def check_hello(hello: ClientHello, profile: Profile) -> None:
     assert hello.read_codes(EXTENSIONS["supported_versions"], 1) == (versions if has_1_3 else ())
     assert hello.read_protocols() == offer.alpn
     assert hello.read_server_name() == (HOST if "server_name" in offer.extensions else None)
-    name = len(HOST) - 1 if "server_name" in offer.extensions else 0
-    key = len(hello.extensions[EXTENSIONS["key_share"]]) - 6 if has_1_3 else 0
-    assert hello.measure() == measure_least_hello(profile) + name + key
+    assert hello.measure() == measure_hello(profile, host=len(HOST))
     code = hello.extensions.get(EXTENSIONS["max_fragment_length"])
     assert offer.max_fragment == (None if code is None else 256 << code[0])
 

@@ -85,6 +85,10 @@ _NEEDS: dict[str, dict[str, Any]] = {
     "tls.in_buffer=2048": {"tls.max_fragment": 2048},
     'tls.idle_buffers="shrink"': {"tls.max_fragment": 2048},
 }
+# What costs something else beside another setting than alone: it is measured both ways.
+_BESIDE: dict[str, dict[str, Any]] = {
+    "crypto.aes_fewer_tables=false": {"crypto.aes_tables": "ram"},
+}
 # Extra values that others need: they are measured alone, too.
 _NEEDED = {"tls.max_fragment": [2048], "tls.key_exchanges": [["ECDHE-ECDSA"]]}
 _HANDSHAKES = {"crypto.mpi_window": "dhe"}
@@ -141,6 +145,8 @@ def list_plans() -> Iterator[Plan]:
             with suppress(ConfigError):  # what cannot be left out
                 load(plan.settings)
                 yield plan
+            if plan.text in _BESIDE:
+                yield Plan(key, value, _BESIDE[plan.text])
 
 
 def _change_list(base: list[str], choices: Sequence[str]) -> Iterator[list[str]]:
@@ -248,7 +254,7 @@ def measure_presets(bench: Bench) -> list[dict[str, Any]]:
 
 def measure_all(bench: Bench, table: dict[str, Any], wanted: Sequence[str]) -> None:
     """Measure what is wanted into the table, which is written after each variant."""
-    kept = {(entry["key"], json.dumps(entry["value"])): entry for entry in table["variants"]}
+    kept = {_identify(Plan(it["key"], it["value"], it["needs"])): it for it in table["variants"]}
     plans = list(list_plans())
     table |= {
         "base": describe_base(bench) if not wanted or "base" in wanted else table["base"],
@@ -264,7 +270,7 @@ def measure_all(bench: Bench, table: dict[str, Any], wanted: Sequence[str]) -> N
     if not wanted or "presets" in wanted:
         table["presets"] = measure_presets(bench)
     for plan in plans:
-        at = plan.key, json.dumps(plan.value)
+        at = _identify(plan)
         if wanted and plan.key not in wanted:
             continue
         try:
@@ -272,10 +278,14 @@ def measure_all(bench: Bench, table: dict[str, Any], wanted: Sequence[str]) -> N
         except (AssertionError, subprocess.SubprocessError) as error:
             print(plan.text, "cannot be measured:", error, flush=True)
             continue
-        order = [(plan.key, json.dumps(plan.value)) for plan in plans]
+        order = [_identify(plan) for plan in plans]
         table["variants"] = [kept[at] for at in order if at in kept]
         write_table(table)
     write_table(table)
+
+
+def _identify(plan: Plan) -> str:
+    return f"{plan.text} {json.dumps(plan.needs)}"
 
 
 def write_table(table: dict[str, Any]) -> None:

@@ -94,9 +94,24 @@ def list_handshakes(version: str) -> Iterator[Handshake]:
     for name, suite in _SUITES.items():
         yield Handshake(name, _EVERY_CIPHER | keep, suite)
     if version == "3.6.6":
-        settings = {"tls.versions": ["1.2", "1.3"]} | _KEEP
-        yield Handshake("1.3", settings, options=("-ciphersuites", "TLS_AES_256_GCM_SHA384"))
-        yield Handshake("1.3 as 1.2", settings, options=("-no_tls1_3",))
+        yield from _list_handshakes_of_1_3()
+
+
+def _list_handshakes_of_1_3() -> Iterator[Handshake]:
+    """Yield what is measured of TLS 1.3: beside 1.2, and alone; PSA's contexts are of its own."""
+    suite = ("-ciphersuites", "TLS_AES_256_GCM_SHA384")
+    both = {"tls.versions": ["1.2", "1.3"]} | _KEEP
+    alone = {"tls.versions": ["1.3"], "tls.max_fragment": "none"} | _KEEP
+    ecdhe = {"tls.key_exchanges": ["ECDHE-ECDSA", "ECDHE-RSA"]}
+    ecdsa = {"tls.key_exchanges": ["ECDHE-ECDSA"], "tls.signatures": ["ECDSA"]}
+    yield Handshake("1.3", both, options=suite)
+    yield Handshake("1.3 as 1.2", both, options=("-no_tls1_3",))
+    yield Handshake("1.3, no DHE", both | ecdhe, options=suite)
+    yield Handshake("1.3, no RSA", both | ecdsa, options=suite)
+    yield Handshake("1.3 alone", alone, options=suite)
+    yield Handshake("1.3 alone, no RSA", alone | ecdsa, options=suite)
+    yield Handshake("1.3 alone, short digests", alone | {"tls.digests": ["SHA-256"]})
+    yield Handshake("1.3 alone, no resumption", alone | {"tls.resumption": False}, options=suite)
 
 
 # A client as scripts have it, which tells at its end what is free; the CA was stored before.

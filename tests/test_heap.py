@@ -23,11 +23,14 @@ from pki import Identity, make_authority, make_pem
 from nodemcu_tls_build.certs.server_chain import load_chain
 from nodemcu_tls_build.cli import cli
 from nodemcu_tls_build.errors import CertificateError, ConfigError
-from nodemcu_tls_build.profile import list_presets, load_profile
+from nodemcu_tls_build.profile import Profile, list_presets, load_profile
 from nodemcu_tls_build.profile.buffers import measure_block, measure_buffers, measure_input
 from nodemcu_tls_build.profile.chain import Certificate, Chain
+from nodemcu_tls_build.profile.estimate import estimate_cost
 from nodemcu_tls_build.profile.heap import check_budget, find_least, predict_heap
 from nodemcu_tls_build.profile.heap_table import find_free_heap
+from nodemcu_tls_build.profile.limits import check_least_heap
+from nodemcu_tls_build.profile.remarks import list_notes
 
 TOLERANCE = 0.1
 # Chains by the kind of every key in them, and how many certificates the server sends.
@@ -67,6 +70,18 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str,
         yield found
 
 
+def compare(profile: Profile, measuring: Path, chain: Chain, site: Site) -> str | None:
+    """Return what is wrong with a prediction; None when the emulator agrees."""
+    predicted = predict_heap(profile, chain).peak.heap
+    measured = measure_handshake(measuring, site)
+    if measured is None:
+        return f"no room, {predicted} predicted"
+    error = predicted / measured[0] - 1
+    told = f"{predicted} predicted, {measured[0]}, {error:+.1%}"
+    print(f"{profile.name}: {chain.ca.key}, {len(chain.certificates)}: {told}")
+    return told if abs(error) > TOLERANCE else None
+
+
 @pytest.mark.parametrize("preset", list_presets())
 def test_the_emulator_agrees(
     preset: str,
@@ -77,20 +92,50 @@ def test_the_emulator_agrees(
     profile = load_profile(preset)
     build_dir = build_profile(f'extends = "{preset}"\n')
     measuring = link_measuring(build_dir, tmp_path / "link")
-    wrong = []
+    wrong = {}
     for (kind, length), (chain, site) in served.items():
         if preset in P256_ONLY and kind != "ecdsa":
             with pytest.raises(CertificateError):
                 predict_heap(profile, chain)
-            continue
-        predicted = predict_heap(profile, chain).peak.heap
-        measured = measure_handshake(measuring, site)
-        assert measured is not None, f"{kind}, {length}: no room, {predicted} predicted"
-        error = predicted / measured[0] - 1
-        print(f"{preset}: {kind}, {length}: {predicted} predicted, {measured[0]}, {error:+.1%}")
-        if abs(error) > TOLERANCE:
-            wrong.append((kind, length, predicted, measured[0]))
-    assert not wrong, "measure anew: make heap"
+        else:
+            wrong[kind, length] = compare(profile, measuring, chain, site)
+    assert not any(wrong.values()), f"measure anew: make heap: {wrong}"
+
+
+ALONE = 'versions = ["1.3"]\nkeep_peer_certificate = true\nmax_fragment = "none"\n'
+BOTH = 'versions = ["1.2", "1.3"]\nkeep_peer_certificate = true\n'
+RSA_ALONE = 'signatures = ["RSA", "RSA-PSS"]\nkey_exchanges = ["ECDHE-RSA"]\n'
+WITH_1_3 = {
+    "alone": ("default", ALONE, ("ecdsa", "rsa", "secp384r1")),
+    "both": ("default", BOTH, ("ecdsa", "secp384r1")),
+    "tiny": ("tiny", f"{ALONE}cipher_suites = []\n", ("ecdsa",)),
+    "not resumed": ("mqtt", f"{ALONE}resumption = false\n", ("ecdsa", "rsa")),
+    "RSA": (
+        "default",
+        f'{ALONE}{RSA_ALONE}idle_buffers = "release"\nout_buffer = "1KiB"\n',
+        ("rsa",),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WITH_1_3)
+def test_the_emulator_agrees_on_tls_1_3(
+    name: str,
+    served: dict[tuple[str, int], Any],
+    build_profile: Callable[[str], Path],
+    tmp_path: Path,
+) -> None:
+    preset, lines, kinds = WITH_1_3[name]
+    build_dir = build_profile(f'extends = "{preset}"\n[tls]\n{lines}')
+    profile = load_profile(str(build_dir / "test.toml"))
+    measuring = link_measuring(build_dir, tmp_path / "link")
+    wrong = {
+        (kind, length): compare(profile, measuring, chain, site)
+        for (kind, length), (chain, site) in served.items()
+        if kind in kinds
+    }
+    assert wrong
+    assert not any(wrong.values()), f"measure anew: make heap: {wrong}"
 
 
 # By key: what nobody knows in the server's certificate. From 8 KiB on three records are needed.
@@ -216,19 +261,17 @@ def test_a_chain_that_cannot_be_verified(
 
 def test_least_heap() -> None:
     least = find_least(load_profile("default"))
-    assert least
     assert least.peak.heap == predict(make_chain(replace(EC, size=450)))
     odd = ["tls.curves=secp521r1", "tls.signatures=ECDSA", "tls.key_exchanges=ECDHE-ECDSA"]
     long = find_least(load_profile("default", odd))
-    assert long
     assert long.group == "secp521r1"
     assert long.peak.heap > least.peak.heap
     short = [*odd, "tls.in_buffer=512", "tls.max_fragment=512"]
-    assert find_least(load_profile("default", short)) is None
+    cut = find_least(load_profile("default", short))
+    assert cut.peak.heap == long.peak.heap - (4096 - 512)
     for preset in list_presets():
         profile = load_profile(preset)
         least = find_least(profile)
-        assert least
         assert least.peak.heap <= profile.tls.heap_budget
 
 
@@ -351,7 +394,6 @@ def test_what_a_chain_file_says(tmp_path: Path) -> None:
 def test_check_refuses_a_budget_that_no_server_keeps_to() -> None:
     both = ("--set", "tls.in_buffer=16KiB", "--set", "tls.out_buffer=16KiB")
     least = find_least(load_profile("default", both[1::2]))
-    assert least
     told = f"a handshake takes {least.peak.heap:,} bytes of heap at least, tls.heap_budget allows"
     free = f"and a script of ten lines with a stored CA has {find_free_heap():,} free"
     output = run("check", "default", *both, code=1).output
@@ -361,6 +403,41 @@ def test_check_refuses_a_budget_that_no_server_keeps_to() -> None:
     )
     raised = (*both, "--set", "tls.heap_budget=64KiB")
     assert f"{told} 65,536, {free}\n" in run("check", "default", *raised, code=1).output
+
+
+@pytest.mark.parametrize("preset", list_presets())
+def test_the_least_is_no_more_than_what_was_measured(preset: str) -> None:
+    """What show says of a handshake is enough for check."""
+    for settings in ([], ["tls.sni=false"]):
+        heap = estimate_cost(load_profile(preset, settings)).cost.heap
+        assert heap
+        check_least_heap(load_profile(preset, [*settings, f"tls.heap_budget={heap}"]))
+
+
+RSA_ONLY = ("tls.signatures=RSA,RSA-PSS", "tls.key_exchanges=ECDHE-RSA")
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        (
+            [
+                *("tls.versions=1.3", "tls.keep_peer_certificate=true", "tls.in_buffer=512"),
+                *("tls.max_fragment=none", *RSA_ONLY),
+            ],
+            "tls.in_buffer",
+        ),
+        (["tls.max_fragment=512", "mbedtls.version=2.28.3", *RSA_ONLY], "tls.max_fragment"),
+    ],
+)
+def test_buffers_that_no_usual_certificate_fits(settings: list[str], key: str) -> None:
+    sets = [part for setting in settings for part in ("--set", setting)]
+    told = f"{key}: no usual certificate fits: 512 bytes are there for a server's, which are 81"
+    assert f"  - {told}" in run("check", "default", *sets).stdout
+    assert any(note.startswith(told) for note in list_notes(load_profile("default", settings)))
+    assert told in " ".join(run("show", "default", *sets).stdout.split())
+    output = run("check", "default", *sets, "--set", "tls.heap_budget=4KiB", code=1).output
+    assert "bytes of heap at least, tls.heap_budget allows 4,096" in output
 
 
 def test_a_build_notes_a_budget_that_no_server_keeps_to_each_time(

@@ -60,6 +60,10 @@ tls.out_buffer = "16KiB"
 tls.max_fragment = 512
 tls.resumption = false
 """,
+    "ECDSA above RSA": """\
+tls.key_exchanges = ["DHE-RSA", "RSA"]
+tls.signatures = ["ECDSA", "RSA"]
+""",
 }
 # What mbedTLS 2.16 has not.
 NEWER = {

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from nodemcu_tls_build.errors import ConfigError
-from nodemcu_tls_build.profile import Profile, list_presets, load_profile
+from nodemcu_tls_build.profile import Profile, list_macros, list_presets, load_profile
 from nodemcu_tls_build.profile.lines import find_key_lines, find_line
 from nodemcu_tls_build.profile.model import Board, Crypto, Mbedtls, Optimise, Tls
 from nodemcu_tls_build.profile.values import parse_size
@@ -249,6 +249,23 @@ def test_buffers_that_are_shrunk_have_something_to_lose(tmp_path: Path) -> None:
         assert load_profile(write(tmp_path, text)).tls.idle_buffers == "shrink"
 
 
+ONLY_1_3 = """\
+tls.versions = ["1.3"]
+tls.keep_peer_certificate = true
+tls.max_fragment = "none"
+tls.out_buffer = 512
+"""
+
+
+def test_a_send_buffer_holds_the_hello(tmp_path: Path) -> None:
+    """With the key of TLS 1.3 and a session's ticket, whatever else is in it."""
+    (problem,) = find_problems(tmp_path, ONLY_1_3)
+    told = "with a host name of 64 and a ticket of 224"
+    assert problem == f"6: tls.out_buffer: 512 bytes hold no ClientHello of 564, {told}"
+    assert load_profile(write(tmp_path, f"{HEAD}{ONLY_1_3}tls.resumption = false\n"))
+    assert load_profile(write(tmp_path, f"{HEAD}tls.out_buffer = 512\n"))
+
+
 def test_a_signature_needs_its_curve_and_an_exchange_its_signature(tmp_path: Path) -> None:
     text = 'tls.key_exchanges = ["DHE-RSA"]\ntls.signatures = ["ECDSA"]\ntls.curves = []\n'
     assert find_problems(tmp_path, text) == [
@@ -299,6 +316,16 @@ def test_what_was_meant(tmp_path: Path, text: str, problems: list[str]) -> None:
     assert find_problems(tmp_path, text) == problems
 
 
+def test_tls_1_3_alone_asks_nothing_of_the_key_exchanges_of_1_2(tmp_path: Path) -> None:
+    """It has one of its own; the default's are not all for ECDSA."""
+    lines = ONLY_1_3.replace("512", "1024") + 'tls.signatures = ["ECDSA"]\n'
+    profile = load_profile(write(tmp_path, HEAD + lines))
+    assert "ECDHE-RSA" in profile.tls.key_exchanges
+    names = {macro.name for section in list_macros(profile) for macro in section.macros}
+    assert "MBEDTLS_DHM_C" not in names
+    assert "MBEDTLS_ECDH_C" in names
+
+
 def test_what_is_wrong_in_itself_causes_no_conflict(tmp_path: Path) -> None:
     (problem,) = find_problems(tmp_path, 'tls.signatures = ["DSA"]\n')
     assert problem.startswith('3: tls.signatures[0]: "DSA" is not one of')
@@ -315,6 +342,11 @@ def test_what_is_wrong_in_itself_causes_no_conflict(tmp_path: Path) -> None:
         (
             'board.flash_size = "2MiB"\n',
             '3: board.flash_size: "2MiB" is not one of "512KiB", "1MiB"',
+        ),
+        (
+            'crypto.max_key_bits = "4096"\n',
+            '3: crypto.max_key_bits: "4096" is not one of 2048, 3072, 4096, 8192; a number has no'
+            " quotes",
         ),
         ("description = 1\n", "3: description: must be a string, found 1"),
         ('"\\u001b[2J" = 1\n', ' "\\u001b[2J": unknown key, found 1; known here: '),
@@ -394,8 +426,9 @@ def test_files_that_cannot_be_read(
     assert caught.value.hint and "default" in caught.value.hint
     with pytest.raises(ConfigError, match="is not a file"):
         load_profile(f"{tmp_path}/")
-    with pytest.raises(ConfigError, match="is not a file"):
+    with pytest.raises(ConfigError, match="is not a file") as caught:
         load_profile("/dev/zero")
+    assert str(caught.value.hint).startswith("Give a regular file: ")
     with pytest.raises(ConfigError, match="cannot be read"):
         load_profile("a\0.toml")
     with pytest.raises(ConfigError, match="larger than"):

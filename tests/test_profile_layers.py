@@ -161,6 +161,11 @@ def test_what_is_no_setting(setting: str) -> None:
     assert error.hint == "Give it as --set table.key=value, such as --set tls.in_buffer=8KiB."
 
 
+def test_a_table_that_is_none_is_blamed_for_what_is_in_it() -> None:
+    assert refuse("default", "tls=3", "tls.sessions=4").message == '--set "tls=3" is no setting'
+    assert refuse("ecdsa", "tls.sessions=0").message == "the preset ecdsa has one problem"
+
+
 @pytest.mark.parametrize(
     ("setting", "problem"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from peers import run_peer, run_s_server
 from pki import make_authority, make_pem
 
 from nodemcu_tls_build.profile import load_profile
+from nodemcu_tls_build.profile.offer import measure_hello
 
 BOTH = """
 [tls]
@@ -69,6 +71,10 @@ def test_either_version_is_agreed_on_and_resumed(
     check_hello(hellos[0], load_profile(str(build_dir / "test.toml")))
     with run_s_server(identity, tmp_path / "new", "-www", "-alpn", "http/1.1") as server:
         lines = run_lines(build_dir, SCRIPT % (3, pem, server.port))
+        log = server.read_log()
+    profile = load_profile(str(build_dir / "test.toml"))
+    resuming = 4 + int(re.findall(r'client extension "psk" .*len=(\d+)', log)[-1])
+    assert resuming == measure_hello(profile, ticket=224) - measure_hello(profile)
     assert lines == [
         *(f"{CONNECTED}false", "true"),
         *(f"{CONNECTED}true", "true"),

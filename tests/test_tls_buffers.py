@@ -161,6 +161,23 @@ def test_small_send_buffer_asks_for_large_fragments(
     assert re.search(r'extension "max fragment length" .*\n0000 - 04 ', log)
 
 
+def test_a_message_larger_than_the_send_buffer(
+    build_profile: BuildProfile, world: World, tmp_path: Path
+) -> None:
+    """A host name of usual length fits, which is what profiles are checked for."""
+    build_dir = build_profile(
+        f'[tls]\nout_buffer = 512\nalpn = ["{"x" * 240}"]\nresumption = false'
+    )
+    script = """
+        print(connect(port, { ca = ca }))
+        print(connect(port, { ca = ca, server_name = ("x"):rep(60) .. "." .. ("x"):rep(60) }))
+    """
+    with run_s_server(world.root.issue_server("ecdsa", HOST), tmp_path, "-www") as server:
+        printed = run_steps(build_dir, script, port=server.port, ca=make_text(world.root))
+    told = "a message to the server is larger than the send buffer\t-50\thandshake\t-27136"
+    assert printed == ["open", told]
+
+
 @pytest.mark.parametrize("name", ["2.28.3", "release"])
 def test_resumption_and_identity(
     build_profile: BuildProfile, world: World, tmp_path: Path, name: str

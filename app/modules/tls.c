@@ -126,7 +126,7 @@ static int push_failure(lua_State *L, const void *conn)
 
     if (tls->error == TLS_ERR_ALERT) {
         lua_pushfstring(L, "%s: %s", reason, tls_alert_name(tls->alert));
-    } else if (tls->error <= TLS_ERR_PEM_NONE) {
+    } else if (tls->error <= TLS_ERR_PEM_NONE && tls->error >= TLS_ERR_NOT_STORED) {
         lua_pushfstring(L, "credentials: %s", reason);
     } else {
         lua_pushstring(L, reason);

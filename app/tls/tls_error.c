@@ -54,8 +54,8 @@ int tls_error_from_mbedtls(int result, bool in_handshake)
         return in_handshake ? TLS_ERR_NOT_TLS : TLS_ERR_RECORD;
     case MBEDTLS_ERR_SSL_INVALID_MAC:
         return TLS_ERR_RECORD;
-    case MBEDTLS_ERR_SSL_BUFFER_TOO_SMALL:
-        return TLS_ERR_RECORD_SIZE;
+    case MBEDTLS_ERR_SSL_BUFFER_TOO_SMALL: /* only ever the one that is written to */
+        return TLS_ERR_SEND_SIZE;
     default:
         return in_handshake ? handshake_error(result) : TLS_ERR_INTERNAL;
     }
@@ -153,9 +153,10 @@ const char *tls_error_reason(int error)
         [-TLS_ERR_STORE_BUSY] = "a handshake is reading the stored credentials: try again later",
         [-TLS_ERR_STORE_FLASH] = "the flash could not be written",
         [-TLS_ERR_NOT_STORED] = "nothing is stored in flash",
+        [-TLS_ERR_SEND_SIZE] = "a message to the server is larger than the send buffer",
     };
 
-    if (error <= TLS_ERR_MEMORY && error >= TLS_ERR_NOT_STORED) {
+    if (error <= TLS_ERR_MEMORY && error >= TLS_ERR_SEND_SIZE) {
         return reasons[-error];
     }
     return stream_reason(error);

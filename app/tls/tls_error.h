@@ -44,6 +44,8 @@ enum tls_err {
     TLS_ERR_STORE_BUSY = -47,      /* a handshake still reads what would be overwritten */
     TLS_ERR_STORE_FLASH = -48,     /* the flash did not take the change */
     TLS_ERR_NOT_STORED = -49,      /* nothing is stored */
+    /* Of connections again: numbers are never given anew. */
+    TLS_ERR_SEND_SIZE = -50, /* a message of the handshake larger than the send buffer */
 };
 
 /* The error for an mbedTLS result during a handshake (`in_handshake`) or after it. */

@@ -133,8 +133,8 @@ def check(
     from nodemcu_tls_build.commands.show_heap import describe_heap
     from nodemcu_tls_build.profile import list_macros, load_profile
     from nodemcu_tls_build.profile.heap import check_budget
+    from nodemcu_tls_build.profile.limits import check_flash, check_limits
     from nodemcu_tls_build.profile.remarks import list_remarks
-    from nodemcu_tls_build.profile.savings import check_flash, check_limits
     from nodemcu_tls_build.profile.suites import list_suites
 
     loaded = load_profile(name, settings)

@@ -23,6 +23,7 @@ from nodemcu_tls_build.commands.show_costs import (
 from nodemcu_tls_build.commands.show_heap import list_heap_lines
 from nodemcu_tls_build.profile.names import show_size
 from nodemcu_tls_build.profile.settings import show_setting
+from nodemcu_tls_build.profile.usual import describe_misfit
 
 if TYPE_CHECKING:
     from nodemcu_tls_build.profile import Profile
@@ -70,7 +71,7 @@ def format_profile(
         ("Records", [f"{_size(offer.in_buffer)} in, {_size(offer.out_buffer)} out{asked}"]),
         ("Resumption", _join(_describe_resumption(profile))),
         ("Servers", ["verified from boot on" if profile.tls.verify else _UNVERIFIED]),
-        ("Cost", list(_describe_estimate(estimate))),
+        ("Cost", [*_describe_estimate(estimate), *_describe_gap(profile, estimate)]),
         ("Handshake", [] if heap is None else list_heap_lines(profile, heap)),
         ("SHA-256", [profile.digest()]),
     ]
@@ -135,6 +136,12 @@ def _describe_estimate(estimate: Estimate) -> Iterator[str]:
     yield f"{speed} for a handshake"
     yield f"handshake: {estimate.handshake}"
     yield from textwrap.wrap(describe_source(estimate), WIDTH - _TITLE, break_on_hyphens=False)
+
+
+def _describe_gap(profile: Profile, estimate: Estimate) -> list[str]:
+    """Return why the heap is not known, where that is the buffers' fault."""
+    misfit = describe_misfit(profile) if estimate.cost.heap is None else None
+    return [] if misfit is None else textwrap.wrap(misfit, WIDTH - _TITLE, break_on_hyphens=False)
 
 
 def _tell(number: int | None, unit: str) -> str:

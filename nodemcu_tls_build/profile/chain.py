@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from nodemcu_tls_build.profile.suites import Suite
 
 _MIN_RSA_BITS = 2048  # less is refused by the firmware
+# Of a Certificate message beside the certificates, and beside each, at most (that of TLS 1.3).
+_AROUND, _AROUND_EACH = 4 + 3 + 1 + 3 + 2, 3 + 2
 _KEY_HINT = "Change the profile, or use certificates with another kind of key."
 
 
@@ -64,6 +66,12 @@ class Chain:
     ca: Certificate
     length: int
 
+    def cut(self, room: int) -> Chain:
+        """Return it with a server's certificate short enough for a message of so many bytes."""
+        server, *others = self.certificates
+        most = room - _AROUND - sum(one.size + _AROUND_EACH for one in others)
+        return replace(self, certificates=(replace(server, size=min(server.size, most)), *others))
+
     @property
     def verifiers(self) -> tuple[Certificate, ...]:
         """Return whose keys the signatures are verified with, in their order."""
@@ -85,6 +93,14 @@ def measure_message(chain: Chain, suite: Suite) -> int:
     """Return the bytes of the server's Certificate message (RFC 5246, 7.4.2; RFC 8446, 4.4.2)."""
     size = 4 + 3 + sum(3 + certificate.size for certificate in chain.certificates)
     return size + 1 + 2 * len(chain.certificates) if suite.version == "1.3" else size
+
+
+def find_room(profile: Profile) -> int:
+    """Return the bytes that the server's Certificate message can have."""
+    tls = profile.tls
+    if profile.mbedtls.version.startswith("3.") or tls.max_fragment == "none":
+        return tls.in_buffer
+    return min(tls.in_buffer, tls.max_fragment)  # it has to come in one record
 
 
 def list_usable_suites(profile: Profile, chain: Chain) -> list[Suite]:

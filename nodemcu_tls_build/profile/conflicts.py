@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 
 from nodemcu_tls_build.profile.conflict import Conflict, lacks
 from nodemcu_tls_build.profile.dead_ends import find_dead_ends
-from nodemcu_tls_build.profile.offer import measure_least_hello
+from nodemcu_tls_build.profile.offer import measure_hello
 from nodemcu_tls_build.profile.suites import find_suite, list_missing
 
 if TYPE_CHECKING:
     from nodemcu_tls_build.profile.model import Profile, Tls
+
+# What a ClientHello has room for in bytes: a host name of usual length, and a ticket of OpenSSL's.
+_HOST = 64
+_TICKET = 224
 
 
 def find_conflicts(profile: Profile) -> list[Conflict]:
@@ -28,7 +32,8 @@ def find_conflicts(profile: Profile) -> list[Conflict]:
 
 
 def _key_exchange_conflicts(tls: Tls) -> Iterator[Conflict]:
-    for exchange in tls.key_exchanges:
+    exchanges = tls.key_exchanges if "1.2" in tls.versions else ()  # TLS 1.3 has one of its own
+    for exchange in exchanges:
         signature = exchange.rpartition("-")[2]
         if signature not in tls.signatures:
             yield lacks("key_exchanges", exchange, "signatures", signature)
@@ -60,10 +65,8 @@ def _suite_conflicts(tls: Tls) -> Iterator[Conflict]:
 
 
 def _size_conflicts(profile: Profile) -> Iterator[Conflict]:
-    tls, least = profile.tls, measure_least_hello(profile)
-    if tls.alpn and least > tls.out_buffer:
-        message = f"makes a ClientHello of at least {least:,} bytes, tls.out_buffer holds"
-        yield Conflict("tls.alpn", f"{message} {tls.out_buffer:,}", "tls.out_buffer")
+    tls = profile.tls
+    yield from _hello_conflicts(profile)
     if tls.max_fragment == "none":
         if tls.idle_buffers == "shrink":
             message = '"shrink" needs a tls.max_fragment: records of any size may come'
@@ -74,6 +77,18 @@ def _size_conflicts(profile: Profile) -> Iterator[Conflict]:
     elif tls.idle_buffers == "shrink" and tls.max_fragment >= max(tls.in_buffer, tls.out_buffer):
         message = '"shrink" needs a tls.max_fragment below tls.in_buffer or tls.out_buffer'
         yield Conflict("tls.idle_buffers", message, "tls.max_fragment")
+
+
+def _hello_conflicts(profile: Profile) -> Iterator[Conflict]:
+    """Yield what is missing in the send buffer: a ClientHello is in one record."""
+    tls, ticket = profile.tls, _TICKET if profile.tls.resumption else 0
+    hello = measure_hello(profile, host=_HOST, ticket=ticket)
+    if hello > tls.out_buffer:
+        parts = [f"a host name of {_HOST}"] if tls.sni else []
+        parts += [f"a ticket of {ticket}"] if ticket else []
+        told = f", with {' and '.join(parts)}" if parts else ""
+        message = f"{tls.out_buffer:,} bytes hold no ClientHello of {hello:,}{told}"
+        yield Conflict("tls.out_buffer", message, "tls.alpn" if tls.alpn else "tls.versions")
 
 
 def _release_conflicts(profile: Profile) -> Iterator[Conflict]:

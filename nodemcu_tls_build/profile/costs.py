@@ -14,6 +14,7 @@ from typing import Any
 from nodemcu_tls_build.profile.model import Profile
 from nodemcu_tls_build.profile.settings import get_setting, list_setting_keys
 
+_NO_SETTINGS: Mapping[str, Any] = {}
 _FREE_NAMES = {"tls.alpn"}  # lists of any names: what one costs stands for them all
 
 
@@ -46,8 +47,9 @@ class Cost:
 class Variant:
     """The base profile with one setting changed, and what it costs more than the base.
 
-    `needs` are the settings that had to be changed with it; `handshake` is the kind that was
-    made with both. `instructions` are those of other kinds, None where the heap has no room.
+    `needs` are the settings that had to be changed with it, or that change what it costs: then it
+    is there without them, too. `handshake` is the kind that was made with both. `instructions` are
+    those of other kinds, None where the heap has no room.
     """
 
     key: str
@@ -117,12 +119,17 @@ def hash_settings(settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
-def find_cost(table: CostTable, key: str, value: Any) -> Cost | None:
-    """Return how much more a value costs than the base's; None when that was not measured."""
+def find_cost(
+    table: CostTable, key: str, value: Any, *, settings: Mapping[str, Any] = _NO_SETTINGS
+) -> Cost | None:
+    """Return how much more a value costs than the base's; None when that was not measured.
+
+    With `settings`, that is beside them.
+    """
     base = table.base_settings.get(key)
     if value == base or key in table.unmeasured:
         return Cost()
-    variants = table.list_variants(key)
+    variants = list_nearest(table, key, settings)
     for variant in variants:
         if variant.value == value:
             return _find_own_cost(table, variant)
@@ -140,6 +147,16 @@ def find_cost(table: CostTable, key: str, value: Any) -> Cost | None:
         costs_by_number = {it.value: _find_own_cost(table, it) for it in numbers}
         return _interpolate({base: Cost()} | costs_by_number, value)
     return None
+
+
+def list_nearest(table: CostTable, key: str, settings: Mapping[str, Any]) -> list[Variant]:
+    """Return what was measured of a setting, of each value what is nearest to these settings."""
+    found: dict[str, Variant] = {}
+    for variant in table.list_variants(key):
+        value = json.dumps(variant.value)
+        if value not in found or variant.needs.items() <= settings.items():
+            found[value] = variant
+    return list(found.values())
 
 
 def describe_change(base: Any, value: Any, show: Callable[[Any], str]) -> str:

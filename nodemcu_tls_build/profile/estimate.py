@@ -125,7 +125,8 @@ def _find_costs(
     table: CostTable, key: str, near: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> tuple[Cost, Cost] | None:
     """Return what a setting costs in the preset and in the profile; None when not measured."""
-    there, here = find_cost(table, key, near[key]), find_cost(table, key, settings[key])
+    there = find_cost(table, key, near[key], settings=near)
+    here = find_cost(table, key, settings[key], settings=settings)
     return None if key in table.unmeasured or there is None or here is None else (there, here)
 
 
@@ -142,7 +143,12 @@ def _add_sizes(
     near: Mapping[str, Any],
     settings: Mapping[str, Any],
 ) -> Cost:
-    for key in keys:
+    besides = {
+        variant.key
+        for variant in table.variants
+        if not variant.needs.keys().isdisjoint(keys) and near[variant.key] == settings[variant.key]
+    }
+    for key in (*keys, *sorted(besides)):
         found = _find_costs(table, key, near, settings)
         if found is not None:
             cost = cost + found[1] - found[0]
@@ -160,8 +166,13 @@ def _estimate_heap(cost: Cost, profile: Profile, near: Profile) -> int | None:
 
 
 def _estimate_idle(cost: Cost, profile: Profile, near: Profile, keys: Sequence[str]) -> int | None:
-    """Return the heap of an open connection: its buffers, and what there is beside them."""
+    """Return the heap of an open connection: its buffers, and what there is beside them.
+
+    What TLS 1.3 leaves there depends on all that is built in: None but for what was measured.
+    """
     table = load_costs()
+    if "1.3" in profile.tls.versions and not _is_variant(table, "tls.versions", profile, keys):
+        return None
     kinds = [find_usual(it).kind for it in (near, profile)]
     there, here = (table.handshakes[kind].idle if kind else None for kind in kinds)
     beside = _see_beside_buffers()
@@ -169,6 +180,16 @@ def _estimate_idle(cost: Cost, profile: Profile, near: Profile, keys: Sequence[s
     if rest is None or there is None or here is None:
         return None
     return rest + here - there + measure_idle(profile) - measure_idle(near)
+
+
+def _is_variant(table: CostTable, key: str, profile: Profile, keys: Sequence[str]) -> bool:
+    """Tell whether these keys are what one measured variant of a setting changes."""
+    value = list(get_setting(profile, key))
+    return any(
+        {*keys} <= {key, *variant.needs}
+        for variant in table.list_variants(key)
+        if variant.value == value
+    )
 
 
 @cache

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nodemcu_tls_build.profile.costs import CostTable, Variant, list_changes, load_costs
+from nodemcu_tls_build.profile.costs import (
+    CostTable,
+    Variant,
+    list_changes,
+    list_nearest,
+    load_costs,
+    read_settings,
+)
 from nodemcu_tls_build.profile.heap_table import find_free_heap
 from nodemcu_tls_build.profile.load import load_with_layers
 from nodemcu_tls_build.profile.macro import Macro
@@ -95,7 +102,7 @@ def explain_profile(
     wanted = None if key is None else find_setting_keys(key)
     macros = group_macros(profile)
     explained = tuple(
-        _explain(setting, macros.get(setting.key, ()), table, suites)
+        _explain(setting, macros.get(setting.key, ()), table, profile)
         for setting in list_settings(profile, layers)
         if wanted is None or setting.key in wanted
     )
@@ -113,9 +120,9 @@ def group_macros(profile: Profile) -> dict[str, tuple[Macro, ...]]:
 
 
 def _explain(
-    setting: Setting, macros: tuple[Macro, ...], table: CostTable, suites: Sequence[Suite]
+    setting: Setting, macros: tuple[Macro, ...], table: CostTable, profile: Profile
 ) -> Explanation:
-    key = setting.key
+    key, suites, settings = setting.key, list_suites(profile.tls), read_settings(profile)
     effect = _ELSEWHERE.get(key)
     if key.startswith("optimise."):
         effect = _OPTIMISE[setting.value]
@@ -128,7 +135,7 @@ def _explain(
         effect=effect,
         variants=tuple(
             variant
-            for variant in table.list_variants(key)
+            for variant in list_nearest(table, key, settings)
             if _can_be_changed(table.base_settings[key], variant.value, setting.value)
         ),
         unmeasured=table.unmeasured.get(key),

@@ -29,6 +29,11 @@ class Group:
         """Tell whether TLS 1.3 has the group."""
         return self.name in _IN_TLS_1_3
 
+    @property
+    def share_bytes(self) -> int:
+        """Return the bytes of a key for TLS 1.3 (RFC 8446, section 4.2.8.2)."""
+        return _IN_TLS_1_3[self.name]
+
 
 _GROUPS = (
     Group(0x0016, "secp256k1", "SECP256K1", "SECP256K1"),
@@ -40,7 +45,8 @@ _GROUPS = (
     Group(0x001C, "brainpoolP512r1", "BP512R1", "BP512R1"),
     Group(0x001D, "x25519", "X25519", "CURVE25519"),
 )
-_IN_TLS_1_3 = ("secp256r1", "secp384r1", "secp521r1", "x25519")  # RFC 8446, section 4.2.7
+# RFC 8446, section 4.2.7; each with the bytes of a key.
+_IN_TLS_1_3 = {"secp256r1": 65, "secp384r1": 97, "secp521r1": 133, "x25519": 32}
 
 
 @cache

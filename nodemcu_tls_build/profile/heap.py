@@ -9,16 +9,16 @@ what depends on lengths is computed here.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from nodemcu_tls_build.errors import CertificateError, ConfigError
+from nodemcu_tls_build.errors import ConfigError
 from nodemcu_tls_build.profile.buffers import measure_block, measure_buffers, measure_input
 from nodemcu_tls_build.profile.chain import (
     Certificate,
     Chain,
     check_chain,
+    find_room,
     list_parsed,
     list_usable_suites,
     measure_message,
@@ -114,40 +114,35 @@ def _list_groups(profile: Profile, suite: Suite) -> list[str | None]:
 def check_budget(profile: Profile, prediction: Prediction) -> None:
     """Raise ConfigError when a handshake takes more than `tls.heap_budget`, or than there is."""
     told = f"a handshake with this chain takes {{}} bytes of heap while {prediction.peak.name}"
-    _check_room(profile, prediction.peak, told)
+    check_room(profile, prediction.peak, told, heap=prediction.peak.heap)
 
 
-def find_least(profile: Profile) -> Prediction | None:
+def find_least(profile: Profile) -> Prediction:
     """Return the handshake that takes least of those with one certificate.
 
-    None when the profile's buffers have no room for any such certificate.
+    Where the buffers have no room for a usual one, it is as short as they want it.
     """
-    found = []
-    for chain in list_usual_chains(profile):
-        with suppress(CertificateError):
-            found.append(predict_heap(profile, chain))
-    return min(found, key=lambda prediction: prediction.peak.heap, default=None)
+    found = [
+        predict_heap(profile, chain.cut(find_room(profile)))
+        for chain in list_usual_chains(profile)
+        if list_usable_suites(profile, chain)
+    ]
+    return min(found, key=lambda prediction: prediction.peak.heap)
 
 
-def check_least_heap(profile: Profile) -> None:
-    """Raise ConfigError when no server can keep to `tls.heap_budget`, or to what there is."""
-    least = find_least(profile)
-    if least is not None:
-        _check_room(profile, least.peak, "a handshake takes {} bytes of heap at least")
-
-
-def _check_room(profile: Profile, peak: Step, told: str) -> None:
+def check_room(profile: Profile, peak: Step, told: str, *, heap: int) -> None:
+    """Raise ConfigError when `heap`, which `told` has a place for, is more than is allowed."""
     budget, free = profile.tls.heap_budget, find_free_heap()
-    if peak.heap <= min(budget, free):
+    if heap <= min(budget, free):
         return
     limit = f"tls.heap_budget allows {budget:,}"
-    if peak.heap > free:
+    if heap > free:
         limit += f", and a script of ten lines with a stored CA has {free:,} free"
     parts = sorted(peak.parts.items(), key=lambda part: -part[1])[:3]
     most = ", ".join(f"{name} {size:,}" for name, size in parts)
-    more = "; or raise the budget" if peak.heap <= free else ""
+    more = "; or raise the budget" if heap <= free else ""
     raise ConfigError(
-        f"{told.format(f'{peak.heap:,}')}, {limit}",
+        f"{told.format(f'{heap:,}')}, {limit}",
         f"Most of it: {most}. Smaller buffers or smaller keys take less{more}.",
     )
 

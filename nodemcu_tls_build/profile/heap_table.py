@@ -117,10 +117,12 @@ def find_around(profile: Profile, suite: Suite) -> Around:
     base = handshakes["base"]
     if suite.version == "1.3":
         return _find_around_1_3(profile, handshakes)
-    contexts = _read_contexts(profile.mbedtls.version, base)
     if "1.3" in profile.tls.versions:
         contexts = _read_contexts("3.6.6", handshakes["1.3 as 1.2"])
-    contexts -= sum(_list_savings(profile, handshakes))
+        contexts -= sum(_list_savings_1_3(profile, handshakes))
+    else:
+        contexts = _read_contexts(profile.mbedtls.version, base)
+        contexts -= sum(_list_savings(profile, handshakes))
     finish = _measure_finish(handshakes[_name_suite(suite, handshakes)])
     if not profile.tls.resumption:
         finish -= _measure_finish(base) - _measure_finish(handshakes["no resumption"])
@@ -132,19 +134,41 @@ def _find_around_1_3(profile: Profile, handshakes: Mapping[str, Any]) -> Around:
 
     PSA exports that key into a copy of all that is left of the output buffer.
     """
-    steps = handshakes["1.3"]
+    steps = handshakes["1.3" if "1.2" in profile.tls.versions else "1.3 alone"]
     start = steps[_CLIENT_HELLO][0]
     default = _load_default()
     working = find_operation(default, "ecdhe secp256r1").peak
     hello = steps[_CLIENT_HELLO][1] - start - working - default.tls.out_buffer
     contexts = _read_contexts("3.6.6", steps, state=_CLIENT_HELLO)
-    contexts -= sum(_list_savings(profile, handshakes))
+    contexts -= sum(_list_savings_1_3(profile, handshakes))
     return Around(
         contexts=contexts,
         hello=hello + profile.tls.out_buffer,
         secrets=steps[_CERTIFICATE][0] - start,
         finish=_measure_finish(steps),
     )
+
+
+def _list_savings_1_3(profile: Profile, handshakes: Mapping[str, Any]) -> Iterator[int]:
+    """Yield what contexts are smaller by than those of the default profile with TLS 1.3.
+
+    PSA has room in them for the longest key of every kind that there is.
+    """
+
+    def saving(base: str, change: str) -> int:
+        one, other = handshakes[base], handshakes[f"{base}, {change}"]
+        return int(one[_CLIENT_HELLO][0] - other[_CLIENT_HELLO][0])
+
+    tls = profile.tls
+    base = "1.3" if "1.2" in tls.versions else "1.3 alone"
+    if base == "1.3" and "RSA" in tls.signatures:
+        yield from _list_savings_of_secrets(profile, saving(base, "no DHE"))
+    if "RSA" not in tls.signatures:
+        yield saving(base, "no RSA")
+    if not {"SHA-384", "SHA-512"} & set(tls.digests):
+        yield saving("1.3 alone", "short digests") - _save_in_buffers()
+    if not tls.resumption:
+        yield saving("1.3 alone", "no resumption")
 
 
 def _read_contexts(version: str, steps: Mapping[str, Any], state: str = _CERTIFICATE) -> int:
@@ -166,14 +190,19 @@ def _list_savings(profile: Profile, handshakes: Mapping[str, Any]) -> Iterator[i
         return int(handshakes["base"][_CERTIFICATE][0] - handshakes[name][_CERTIFICATE][0])
 
     tls = profile.tls
-    if {"DHE-RSA", "RSA"} & set(tls.key_exchanges):
-        yield (4096 - profile.crypto.max_key_bits) // 8  # the longest premaster secret
-    else:
-        yield saving("no DHE")
+    yield from _list_savings_of_secrets(profile, saving("no DHE"))
     if not {"SHA-384", "SHA-512"} & set(tls.digests):
         yield saving("short digests") - _save_in_buffers()
     if not tls.resumption:
         yield saving("no resumption")
+
+
+def _list_savings_of_secrets(profile: Profile, without: int) -> Iterator[int]:
+    """Yield what the longest premaster secret saves: `without` when all are of a curve."""
+    if {"DHE-RSA", "RSA"} & set(profile.tls.key_exchanges):
+        yield (4096 - profile.crypto.max_key_bits) // 8
+    else:
+        yield without
 
 
 def _save_in_buffers() -> int:

@@ -81,6 +81,7 @@ def parse_settings(settings: Sequence[str], is_list: Callable[[KeyPath], bool]) 
     `is_list` tells the keys whose value may be written as strings between commas.
     """
     data: dict[str, Any] = {}
+    flat: dict[str, str] = {}  # settings of a whole table, or of no table
     for setting in settings:
         key, equals, text = setting.partition("=")
         path = [part.strip() for part in key.split(".")]
@@ -88,7 +89,10 @@ def parse_settings(settings: Sequence[str], is_list: Callable[[KeyPath], bool]) 
             raise ConfigError(f"--set {show_value(setting)} is no setting", _SET_HINT)
         table = data.setdefault(path[0], {}) if len(path) == 2 else data
         if not isinstance(table, dict):
-            raise ConfigError(f"--set {show_value(setting)} is no setting", _SET_HINT)
+            wrong = show_value(flat.get(path[0], setting))
+            raise ConfigError(f"--set {wrong} is no setting", _SET_HINT)
+        if len(path) == 1:
+            flat[path[0]] = setting
         table[path[-1]] = _parse_value(text.strip(), is_list=is_list(tuple(path)))
     return Layer("--set", data, {}, is_file=False)
 
@@ -170,7 +174,8 @@ def _unknown_preset(name: str, presets: list[str]) -> ConfigError:
 def _read_file(path: Path) -> bytes:
     try:
         if path.exists() and not path.is_file():
-            raise ConfigError(f"profile {path} is not a file", _START_HINT)
+            hint = "Give a regular file: a profile is read again, and its directory counts."
+            raise ConfigError(f"profile {path} is not a file", hint)
         with path.open("rb") as file:
             data = file.read(_MAX_BYTES + 1)
     except FileNotFoundError as error:

@@ -50,7 +50,8 @@ def load_with_layers(
     count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
     label = next(layer.label for layer in reversed(layers) if layer.is_file)
     hint = f"Every key, with its default: {find_preset(BASE)}"
-    raise ConfigError(f"profile {label} has {count}", hint, problems)
+    who = f"the {label}" if label.startswith("preset ") else f"profile {label}"
+    raise ConfigError(f"{who} has {count}", hint, problems)
 
 
 def _is_list(path: KeyPath) -> bool:

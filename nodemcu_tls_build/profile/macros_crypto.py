@@ -107,7 +107,7 @@ def key_macros(profile: Profile) -> Iterator[Macro]:
         yield chosen("MBEDTLS_PKCS1_V15", "tls.signatures", "RSA", "as most certificates have it")
     if "RSA-PSS" in tls.signatures:
         yield chosen("MBEDTLS_PKCS1_V21", "tls.signatures", "RSA-PSS", "the padding of it")
-    if "DHE-RSA" in tls.key_exchanges:
+    if "DHE-RSA" in tls.key_exchanges and "1.2" in tls.versions:
         yield chosen("MBEDTLS_DHM_C", "tls.key_exchanges", "DHE-RSA", "its arithmetic")
 
 
@@ -126,6 +126,9 @@ def curve_macros(profile: Profile) -> Iterator[Macro]:
         note = "a weak random source must not give a key away"
         yield chosen("MBEDTLS_ECDSA_DETERMINISTIC", "tls.signatures", "ECDSA", note)
         yield chosen("MBEDTLS_HMAC_DRBG_C", "tls.signatures", "ECDSA", "made deterministic by it")
+        if profile.mbedtls.version == "2.16.3":
+            note = "mbedTLS 2.16 has no ECDSA in TLS without it"
+            yield chosen("MBEDTLS_ECDH_C", "tls.signatures", "ECDSA", note)
 
 
 def _arithmetic_macros(profile: Profile) -> Iterator[Macro]:

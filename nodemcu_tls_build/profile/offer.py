@@ -94,27 +94,37 @@ def describe_offer(profile: Profile) -> Offer:
     )
 
 
-def measure_least_hello(profile: Profile) -> int:
-    """Return the bytes of a ClientHello (RFC 5246, 7.4.1.2) with the shortest of host names.
+def measure_hello(profile: Profile, *, host: int = 64, ticket: int = 0) -> int:
+    """Return the bytes of a ClientHello (RFC 5246, 7.4.1.2; RFC 8446, 4.1.2).
 
-    It has a ticket, and the key of TLS 1.3, more where there is one.
+    With lengths in bytes: of the server's name, and of a session's ticket; 0 for a first hello.
     """
     offer = describe_offer(profile)
+    has_1_3 = "1.3" in offer.versions
     fixed = 4 + 2 + 32 + 1 + 2 + 2 + 2  # header, version, random, lengths, compression
-    fixed += 32 if "1.3" in offer.versions else 0  # a session ID, as TLS 1.2 would have it
+    fixed += 32 if has_1_3 or ticket else 0  # a session ID, as TLS 1.2 would have it
     contents = {
-        "server_name": 2 + 1 + 2 + 1,
+        "server_name": 2 + 1 + 2 + host,
         "max_fragment_length": 1,
         "supported_groups": 2 + 2 * len(offer.groups),
         "ec_point_formats": 2,
         "signature_algorithms": 2 + 2 * len(offer.signature_algorithms),
         "application_layer_protocol_negotiation": 2 + sum(1 + len(name) for name in offer.alpn),
+        "session_ticket": 0 if has_1_3 else ticket,
         "supported_versions": 1 + 2 * len(offer.versions),
-        "psk_key_exchange_modes": 2,
-        "key_share": 2 + 2 + 2,
+        "psk_key_exchange_modes": 1 + 2,  # mbedTLS names one that it is not built with, too
+        "key_share": 2 + 2 + 2 + _measure_share(offer),
     }
     extensions = sum(4 + contents.get(name, 0) for name in offer.extensions)
+    if has_1_3 and ticket:
+        binder = 48 if "SHA-384" in profile.tls.digests else 32
+        extensions += 4 + (2 + 2 + ticket + 4) + (2 + 1 + binder)  # pre_shared_key
     return fixed + 2 * (len(offer.suites) + 1) + extensions  # with RENEGOTIATION_SCSV
+
+
+def _measure_share(offer: Offer) -> int:
+    """Return the bytes of the key in a hello of TLS 1.3, which is of the first group."""
+    return next((group.share_bytes for group in offer.groups if group.is_in_1_3), 0)
 
 
 def _list_extensions(tls: Tls) -> Iterator[str]:

@@ -109,6 +109,8 @@ def _explain_choice(location: Location, value: object) -> str:
     choices = _list_choices(location)
     shown = ", ".join(_show_choice(location, choice) for choice in choices)
     text = f"{_show_choice(location, value)} is not one of {shown}"
+    if isinstance(value, str) and value in [str(choice) for choice in choices if choice != value]:
+        return f"{text}; a number has no quotes"
     names = [choice for choice in choices if isinstance(choice, str)]
     nearest = find_nearest(str(value), names) if isinstance(value, str | int | float) else None
     return text if nearest is None else f'{text}; did you mean "{nearest}"?'

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from nodemcu_tls_build.errors import ConfigError
 from nodemcu_tls_build.profile.dead_ends import list_idle_exchanges
-from nodemcu_tls_build.profile.heap import check_least_heap
+from nodemcu_tls_build.profile.limits import check_least_heap, remark_on_flash
+from nodemcu_tls_build.profile.usual import describe_misfit
 
 if TYPE_CHECKING:
     from nodemcu_tls_build.profile.model import Profile
@@ -18,13 +19,19 @@ def list_notes(profile: Profile) -> list[str]:
     try:
         check_least_heap(profile)
     except ConfigError as error:
-        return [error.message, *list_remarks(profile)]
-    return list_remarks(profile)
+        return [error.message, *_list_common(profile)]
+    return _list_common(profile)
 
 
 def list_remarks(profile: Profile) -> list[str]:
     """Return a sentence for each, its key in front."""
-    return [*_remark_on_exchanges(profile), *_remark_on_fragments(profile)]
+    return [*_list_common(profile), *remark_on_flash(profile)]
+
+
+def _list_common(profile: Profile) -> list[str]:
+    remarks = [*_remark_on_exchanges(profile), *_remark_on_fragments(profile)]
+    misfit = describe_misfit(profile)
+    return remarks if misfit is None else [*remarks, misfit]
 
 
 def _remark_on_exchanges(profile: Profile) -> Iterator[str]:

@@ -6,12 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nodemcu_tls_build.errors import ConfigError
-from nodemcu_tls_build.memmap import IROM_OFFSET, find_credentials
 from nodemcu_tls_build.profile.conflicts import find_conflicts
 from nodemcu_tls_build.profile.costs import find_cost, load_costs, read_settings
-from nodemcu_tls_build.profile.estimate import estimate_cost
-from nodemcu_tls_build.profile.heap import check_least_heap
 from nodemcu_tls_build.profile.mbedtls import list_macros
 from nodemcu_tls_build.profile.names import show_size
 from nodemcu_tls_build.profile.settings import replace_settings, show_setting
@@ -20,7 +16,6 @@ if TYPE_CHECKING:
     from nodemcu_tls_build.profile.model import Profile
 
 _MOST = 4  # to be named
-_ERROR = 0.02  # of an estimate
 
 
 @dataclass(frozen=True)
@@ -40,43 +35,14 @@ def suggest_smaller(profile: Profile) -> str:
     return f'board.flash_size is "{size}"{larger}. What takes most: {told}.'
 
 
-def check_limits(profile: Profile) -> None:
-    """Raise ConfigError when the profile's own flash or `tls.heap_budget` rules it out."""
-    found = []
-    for check in (check_flash, check_least_heap):
-        try:
-            check(profile)
-        except ConfigError as error:
-            found.append(error)
-    if len(found) > 1:
-        hint = " ".join(error.hint or "" for error in found)
-        problems = [error.message for error in found]
-        message = f"profile {profile.name} has {len(found)} problems"
-        raise ConfigError(message, hint, problems)
-    if found:
-        raise found[0]
-
-
-def check_flash(profile: Profile) -> None:
-    """Raise ConfigError when the image is likely to be larger than the profile's flash."""
-    room = find_credentials(profile.board.flash_size) - IROM_OFFSET
-    flash = estimate_cost(profile).cost.flash
-    if flash > room * (1 + _ERROR):
-        raise ConfigError(
-            f"the code takes about {flash:,} bytes of flash, board.flash_size has room for"
-            f" {room:,}",
-            suggest_smaller(profile),
-        )
-
-
 def _list_savings(profile: Profile) -> Iterator[Saving]:
     """Yield the best change of each setting that goes with all the others."""
     table, settings = load_costs(), read_settings(profile)
     for key in dict.fromkeys(variant.key for variant in table.variants):
         best: Saving | None = None
-        here = find_cost(table, key, settings[key])
+        here = find_cost(table, key, settings[key], settings=settings)
         for value, text in _list_changes(key, settings[key]):
-            there = find_cost(table, key, value)
+            there = find_cost(table, key, value, settings=settings)
             changed = replace_settings(profile, {key: value})
             if here is None or there is None or find_conflicts(changed):
                 continue

@@ -55,7 +55,7 @@ def find_budget(base: str, settings: Sequence[str]) -> list[str]:
     """Return the setting that a preset's `tls.heap_budget` has to be raised to, if it has to."""
     profile = load_profile(base, settings)
     least = find_least(profile)
-    if least is None or least.peak.heap <= profile.tls.heap_budget:
+    if least.peak.heap <= profile.tls.heap_budget:
         return []
     usual = max(least.peak.heap, *_predict_usual(profile))
     return [f"tls.heap_budget={usual * 11 // 10 // 1024 + 1}KiB"]

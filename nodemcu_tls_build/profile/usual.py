@@ -11,7 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nodemcu_tls_build.profile.chain import Certificate, Chain
+from nodemcu_tls_build.profile.chain import (
+    Certificate,
+    Chain,
+    find_room,
+    list_usable_suites,
+    measure_message,
+)
 from nodemcu_tls_build.profile.dead_ends import list_idle_exchanges
 from nodemcu_tls_build.profile.groups import list_groups
 from nodemcu_tls_build.profile.signature_algorithms import list_signature_algorithms
@@ -65,6 +71,25 @@ def list_usual_chains(profile: Profile) -> Iterator[Chain]:
     keys = [*_list_curves(tls)] if "ECDSA" in tls.signatures else []
     for key in [*keys, *([_RSA] if "RSA" in tls.signatures else [])]:
         yield make_chain(key)
+
+
+def describe_misfit(profile: Profile) -> str | None:
+    """Say that no usual certificate fits the buffers; None when one does."""
+    room = find_room(profile)
+    sizes = {}
+    for chain in list_usual_chains(profile):
+        suites = list_usable_suites(profile, chain)
+        if suites:
+            key = chain.certificates[0].key
+            sizes["RSA of 2048 bits" if key == _RSA else key] = measure_message(chain, suites[0])
+    if not sizes or min(sizes.values()) <= room:
+        return None
+    key = "tls.in_buffer" if room == profile.tls.in_buffer else "tls.max_fragment"
+    told = ", ".join(f"{size:,} with {kind}" for kind, size in sizes.items())
+    return (
+        f"{key}: no usual certificate fits: {room:,} bytes are there for a server's, which are"
+        f" {told}, even with nothing but a short name in it"
+    )
 
 
 def make_chain(key: str) -> Chain:
