@@ -144,53 +144,7 @@ USABLE: list[Callable[[], Case]] = [
     make_past_and_present,
     make_own,
 ]
-UNdef make_two_ways(trusted: int) -> Case:
-    """Make a CA that two others certified, both sent; mbedTLS takes the first."""
-    roots = [make_authority("ecdsa", name) for name in ("First", "Second")]
-    middle = roots[0].issue_authority("ecdsa", "Middle")
-    twin = issue_again(middle, roots[1])
-    server = middle.issue_server("ecdsa", HOST)
-    sent = (middle.certificate, twin.certificate)
-    return Identity(server.key, server.certificate, sent), [roots[trusted].certificate]
-
-
-def make_way_of_the_first() -> Case:
-    return make_two_ways(0)
-
-
-def make_way_of_the_second() -> Case:
-    return make_two_ways(1)
-
-
-def make_past_and_present() -> Case:
-    root = make_authority("ecdsa", "Root")
-    middle = root.issue_authority("ecdsa", "Middle")
-    past = issue_again(middle, root, end=-DAY)
-    server = middle.issue_server("ecdsa", HOST)
-    sent = (past.certificate, middle.certificate)
-    return Identity(server.key, server.certificate, sent), [root.certificate]
-
-
-def make_own() -> Case:
-    """Make a server that signed its own certificate, which says that it is no CA's."""
-    key = make_key("ecdsa")
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
-    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name)
-    builder = builder.public_key(key.public_key()).serial_number(5)
-    builder = builder.not_valid_before(datetime.now(UTC) - DAY)
-    builder = builder.not_valid_after(datetime.now(UTC) + 9 * DAY)
-    builder = builder.add_extension(x509.BasicConstraints(False, None), critical=True)
-    own = builder.sign(key, hashes.SHA256())
-    return Identity(key, own), [own]
-
-
-def make_empty_key_id() -> Case:
-    root = make_authority("ecdsa", "Root")
-    empty = x509.AuthorityKeyIdentifier(None, None, None)
-    return root.issue_server("ecdsa", HOST), [certify(root, BASIC, empty).certificate]
-
-
-USABLE: list[Callable[[], Case]] = [
+UNUSABLE: list[Callable[[], Case]] = [
     make_other_case,
     make_name_constraints,
     make_short_path,
