@@ -12,7 +12,7 @@ C_FILES = $(shell git ls-files 'app/*.c' 'app/*.h' 'tests/*.c' 'tests/*.h' ':!te
 BUILD_PACKAGES := gcc-xtensa-lx106 binutils-xtensa-lx106 picolibc-xtensa-lx106-elf \
     qemu-system-misc python3-venv
 TEST_PACKAGES := $(BUILD_PACKAGES) gcc libc6-dev clang clang-format libclang-rt-14-dev llvm openssl \
-    dnsmasq-base iproute2 gnutls-bin libwolfssl-dev libbearssl-dev
+    dnsmasq-base iproute2 gnutls-bin libwolfssl-dev libbearssl-dev ca-certificates
 
 .DEFAULT_GOAL := help
 .PHONY: help build test check lint format fuzz bench costs heap clean build-packages test-packages

@@ -73,7 +73,6 @@ class Contents:
     certificates: list[FoundCertificate] = field(default_factory=list)
     keys: list[FoundKey] = field(default_factory=list)
     archives: list[tuple[Path, bytes]] = field(default_factory=list, repr=False)
-    requests: int = 0
     unreadable: int = 0
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -162,7 +161,6 @@ class _Reader:
         elif block.fault is not None:
             self._find(f"{label} {block.fault}" if label else block.fault, COPY, line)
         elif label.endswith("CERTIFICATE REQUEST"):
-            self.contents.requests += 1
             self._find("a certificate request is not a certificate", _REQUEST, line)
         elif label in _CERTIFICATE_LABELS:
             if label != "CERTIFICATE":
@@ -182,7 +180,6 @@ class _Reader:
             command = f"openssl x509 -inform DER -in {self._quoted} -out NAME.crt"
             self._note(f"is DER, which is read here; for tools that want PEM: {command}")
         elif is_request(data):
-            self.contents.requests += 1
             self._find("is a certificate request, not a certificate", _REQUEST)
         elif _PKCS7_SIGNED in data[:32]:
             self._find("is PKCS#7, which is not read here", self._hint_pkcs7("DER"))
